@@ -1,0 +1,196 @@
+"""Free-form JSON values: what may be stored, and how it is kept unchangeable.
+
+Stored values are shared between a store and its callers, so they must not change. ``freeze``
+makes a deep copy that refuses changes, ``thaw`` makes an ordinary one, and ``check_json`` says
+where a value is not JSON, before anything is sent anywhere (G13).
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any, Final, NoReturn
+
+from pydantic import BeforeValidator, PlainValidator, WithJsonSchema
+
+from lift_sys.backends.errors import InvalidSessionError
+
+MAX_DEPTH: Final = 100
+"""How deeply objects and arrays may nest."""
+MAX_INTEGER_DIGITS: Final = 4_300
+"""How many decimal digits an integer may have: the limit of Python's own integer parser."""
+
+_INTEGER_BOUND: Final = 10**MAX_INTEGER_DIGITS
+
+
+def _refuse(self: object, *_: object, **__: object) -> NoReturn:
+    kind = "object" if isinstance(self, dict) else "array"
+    msg = f"a stored JSON {kind} cannot be changed; change a copy made by thaw() or copy.deepcopy()"
+    raise TypeError(msg)
+
+
+class FrozenDict(dict[str, Any]):
+    """A JSON object that refuses changes and equals the ``dict`` of the same content."""
+
+    __slots__ = ()
+    __setitem__ = __delitem__ = __ior__ = _refuse
+    clear = pop = popitem = setdefault = update = _refuse
+
+    def __copy__(self) -> dict[str, Any]:
+        return dict(self)
+
+    def __deepcopy__(self, memo: object) -> dict[str, Any]:
+        copied: dict[str, Any] = thaw(self)
+        return copied
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (freeze, (thaw(self),))
+
+
+class FrozenList(list[Any]):
+    """A JSON array that refuses changes and equals the ``list`` of the same content."""
+
+    __slots__ = ()
+    __setitem__ = __delitem__ = __iadd__ = __imul__ = _refuse
+    append = clear = extend = insert = pop = remove = reverse = sort = _refuse
+
+    def __copy__(self) -> list[Any]:
+        return list(self)
+
+    def __deepcopy__(self, memo: object) -> list[Any]:
+        copied: list[Any] = thaw(self)
+        return copied
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (freeze, (thaw(self),))
+
+
+EMPTY_OBJECT: Final = FrozenDict()
+EMPTY_ARRAY: Final = FrozenList()
+
+
+def freeze(value: Any, *, depth: int = 0) -> Any:
+    """Return `value` with every ``dict`` and ``list`` in it replaced by a frozen copy.
+
+    Anything else is kept as it is: ``check_json`` judges later, at the store, whether it is JSON.
+    What nests too deeply to be stored (or contains itself) is kept as it is from there on.
+    """
+    kind = type(value)
+    if depth > MAX_DEPTH:
+        return value
+    if kind is dict:
+        if not value:
+            return EMPTY_OBJECT
+        return FrozenDict({k: freeze(v, depth=depth + 1) for k, v in value.items()})
+    if kind is list:
+        return FrozenList([freeze(v, depth=depth + 1) for v in value]) if value else EMPTY_ARRAY
+    return value
+
+
+def thaw(value: Any) -> Any:
+    """Return `value` with every object and array in it replaced by an ordinary, changeable one."""
+    kind = type(value)
+    if kind is FrozenDict or kind is dict:
+        return {k: thaw(v) for k, v in value.items()}
+    if kind is FrozenList or kind is list:
+        return [thaw(v) for v in value]
+    return value
+
+
+def check_json(value: Any, field: str, *, depth: int = 0) -> None:
+    """Raise ``InvalidSessionError`` unless `value` is JSON that every backend keeps unchanged.
+
+    The types must be JSON's own, exactly: ``dict`` with ``str`` keys, ``list``, ``str``, ``int``,
+    ``float``, ``bool`` and ``None``. A tuple or an enum member would come back as another type.
+
+    Args:
+        value: what is to be stored.
+        field: where it stands, for the message, such as ``metadata`` or ``revisions[3].metadata``.
+        depth: how many objects and arrays are around it already.
+    """
+    kind = type(value)
+    if kind is str:
+        check_text(value, field)
+    elif kind is bool or value is None:
+        return
+    elif kind is int:
+        if not -_INTEGER_BOUND < value < _INTEGER_BOUND:
+            raise InvalidSessionError(
+                f"{field}: an integer of more than {MAX_INTEGER_DIGITS} digits; store it as text"
+            )
+    elif kind is float:
+        if not math.isfinite(value):
+            raise InvalidSessionError(f"{field}: {value} is not JSON; use null or text")
+    else:
+        _check_container(value, field, depth)
+
+
+def _check_container(value: Any, field: str, depth: int) -> None:
+    if depth >= MAX_DEPTH:
+        raise InvalidSessionError(f"{field}: nested more than {MAX_DEPTH} levels deep; flatten it")
+    for name, member in _members(value, field):
+        check_json(member, name, depth=depth + 1)
+
+
+def _members(value: Any, field: str) -> Iterator[tuple[str, Any]]:
+    kind = type(value)
+    if kind is dict or kind is FrozenDict:
+        for key, member in value.items():
+            if type(key) is not str:
+                raise InvalidSessionError(
+                    f"{field}: the key {_excerpt(key)} is of type {type(key).__name__}; "
+                    "JSON keys are text"
+                )
+            check_text(key, f"{field} (a key)")
+            yield f"{field}.{_excerpt(key, quote=False)}", member
+    elif kind is list or kind is FrozenList:
+        for index, member in enumerate(value):
+            yield f"{field}[{index}]", member
+    else:
+        raise InvalidSessionError(
+            f"{field}: a value of type {kind.__module__}.{kind.__qualname__} is not JSON; "
+            "convert it to dict, list, str, int, float, bool or None"
+        )
+
+
+def check_text(value: str, field: str) -> None:
+    """Raise ``InvalidSessionError`` where `value` holds what not every backend can keep.
+
+    That is U+0000, which Postgres refuses in text, and lone surrogates, which UTF-8 lacks.
+    """
+    if "\x00" in value:
+        raise InvalidSessionError(f"{field}: holds U+0000 at {value.index(chr(0))}; remove it")
+    if value.isascii():
+        return
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidSessionError(
+            f"{field}: holds a lone surrogate at {error.start}; "
+            "decode the text with errors='replace' or remove it"
+        ) from error
+
+
+def _excerpt(key: object, *, quote: bool = True) -> str:
+    text = repr(key) if quote or not isinstance(key, str) else key
+    return text if len(text) <= 40 else text[:37] + "..."  # noqa: PLR2004
+
+
+def _frozen_object(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return value if type(value) is FrozenDict else freeze(dict(value))
+    raise ValueError("must be a JSON object (a dict)")
+
+
+def _frozen_array(value: Any) -> Any:
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        return value if type(value) is FrozenList else freeze(list(value))
+    raise ValueError("must be a JSON array (a list)")
+
+
+JsonObject = Annotated[
+    dict[str, Any], PlainValidator(_frozen_object), WithJsonSchema({"type": "object"})
+]
+"""A model field that holds a JSON object, frozen."""
+JsonArray = Annotated[list[Any], PlainValidator(_frozen_array), WithJsonSchema({"type": "array"})]
+"""A model field that holds a JSON array, frozen."""
+JsonValue = Annotated[Any, BeforeValidator(freeze), WithJsonSchema({})]
+"""A model field that holds any JSON value, frozen."""

@@ -1,0 +1,1 @@
+"""Spec sessions: the models, the store protocols and the stores."""
