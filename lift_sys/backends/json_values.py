@@ -7,9 +7,10 @@ where a value is not JSON, before anything is sent anywhere (G13).
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Annotated, Any, Final, NoReturn
 
-from pydantic import BeforeValidator, PlainValidator, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, PlainValidator, WithJsonSchema
 
 from lift_sys.backends.errors import InvalidSessionError
 
@@ -85,13 +86,18 @@ def freeze(value: Any, *, depth: int = 0) -> Any:
     return value
 
 
-def thaw(value: Any) -> Any:
-    """Return `value` with every object and array in it replaced by an ordinary, changeable one."""
+def thaw(value: Any, *, depth: int = 0) -> Any:
+    """Return `value` with every object and array in it replaced by an ordinary, changeable copy.
+
+    What nests too deeply to be stored (or contains itself) is kept as it is from there on.
+    """
     kind = type(value)
+    if depth > MAX_DEPTH:
+        return value
     if kind is FrozenDict or kind is dict:
-        return {k: thaw(v) for k, v in value.items()}
+        return {k: thaw(v, depth=depth + 1) for k, v in value.items()}
     if kind is FrozenList or kind is list:
-        return [thaw(v) for v in value]
+        return [thaw(v, depth=depth + 1) for v in value]
     return value
 
 
@@ -149,6 +155,30 @@ def _members(value: Any, field: str) -> Iterator[tuple[str, Any]]:
             f"{field}: a value of type {kind.__module__}.{kind.__qualname__} is not JSON; "
             "convert it to dict, list, str, int, float, bool or None"
         )
+
+
+def check_model(model: BaseModel, field: str) -> None:
+    """Raise ``InvalidSessionError`` where a text or free-form value in `model` cannot be stored.
+
+    Typed fields hold what their types say; ``decode_model`` makes sure of that.
+    """
+    for name in model.model_extra or ():
+        check_text(name, f"{field} (a key)")
+    for name, value in model:
+        _check_member(value, f"{field}.{name}")
+
+
+def _check_member(value: Any, field: str) -> None:
+    kind = type(value)
+    if kind is str:
+        check_text(value, field)
+    elif isinstance(value, BaseModel):
+        check_model(value, field)
+    elif kind is tuple:
+        for index, member in enumerate(value):
+            _check_member(member, f"{field}[{index}]")
+    elif kind is not datetime:
+        check_json(value, field)
 
 
 def check_text(value: str, field: str) -> None:

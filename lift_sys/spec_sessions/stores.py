@@ -1,0 +1,268 @@
+"""The public stores: each operation is one line, the flows and the backends do the rest."""
+
+import copy
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Generic, Self, TypeVar
+
+from lift_sys.backends.call import AsyncBackend, Backend, Flow, User, run, run_async
+from lift_sys.backends.errors import StoreClosedError, UserRequiredError
+from lift_sys.backends.memory import MemoryBackend
+from lift_sys.backends.sqlite import DEFAULT_TIMEOUT, SQLiteBackend
+from lift_sys.backends.threads import Inline, InThreads
+from lift_sys.spec_sessions import operations
+from lift_sys.spec_sessions.encoding import check_name
+from lift_sys.spec_sessions.memory_sessions import MemorySessions
+from lift_sys.spec_sessions.models import PromptSession, SessionPage, Source, Status
+from lift_sys.spec_sessions.sqlite_sessions import LAYOUT
+
+T = TypeVar("T")
+B = TypeVar("B", bound=Backend | AsyncBackend)
+
+LOCAL_USER = "local"
+"""The user of an embedded store that was not told another."""
+
+
+class _Store(Generic[B]):
+    """What the sync and the async stores have in common: a backend and a user."""
+
+    def __init__(
+        self, backend: B, user_id: str | None = None, access_token: str | None = None
+    ) -> None:
+        self._backend = backend
+        self._owns_backend = True
+        self._closed = False
+        self._user = _user(user_id, access_token)
+
+    @property
+    def user_id(self) -> str:
+        """The user this store acts for."""
+        return self._acting_user().user_id
+
+    def for_user(self, user_id: str, *, access_token: str | None = None) -> Self:
+        """Return a store for another user, on the same connections."""
+        view = copy.copy(self)
+        view._owns_backend = False
+        view._user = _user(user_id, access_token)
+        view._acting_user()
+        return view
+
+    @property
+    def _origin(self) -> str:
+        return f"{self._backend.origin} {self._acting_user().user_id}"
+
+    def _acting_user(self) -> User:
+        if self._user is None:
+            raise UserRequiredError("user_id: this store needs one; pass it or call for_user()")
+        return self._user
+
+    def _usable(self) -> User:
+        if self._closed:
+            raise StoreClosedError("the store was closed; open a new one")
+        return self._acting_user()
+
+
+class _SyncStore(_Store[Backend]):
+    """Implements ``SessionStore`` on a blocking backend."""
+
+    def _run(self, flow: Flow[T]) -> T:
+        return run(flow, self._backend, self._usable())
+
+    def create(self, session: PromptSession, *, idempotency_key: str | None = None) -> str:
+        """See ``SessionStore.create``."""
+        return self._run(operations.create(self._origin, session, idempotency_key))
+
+    def create_many(
+        self, sessions: Iterable[PromptSession], *, idempotency_key: str | None = None
+    ) -> list[str]:
+        """See ``SessionStore.create_many``."""
+        return self._run(operations.create_many(self._origin, sessions, idempotency_key))
+
+    def get(self, session_id: str) -> PromptSession | None:
+        """See ``SessionStore.get``."""
+        return self._run(operations.get(self._origin, session_id))
+
+    def update(self, session: PromptSession, *, idempotency_key: str | None = None) -> None:
+        """See ``SessionStore.update``."""
+        self._run(operations.update(self._origin, session, idempotency_key))
+
+    def refresh(self, session: PromptSession) -> PromptSession:
+        """See ``SessionStore.refresh``."""
+        return self._run(operations.refresh(self._origin, session))
+
+    def delete(self, session_id: str) -> None:
+        """See ``SessionStore.delete``."""
+        self._run(operations.delete(session_id))
+
+    def list_active(self) -> list[PromptSession]:
+        """See ``SessionStore.list_active``."""
+        return self._run(operations.list_whole(self._origin, "active"))
+
+    def list_all(self) -> list[PromptSession]:
+        """See ``SessionStore.list_all``."""
+        return self._run(operations.list_whole(self._origin, None))
+
+    def list_page(
+        self,
+        *,
+        status: Status | None = None,
+        source: Source | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> SessionPage:
+        """See ``SessionStore.list_page``."""
+        return self._run(operations.list_page(status, source, limit, cursor))
+
+    def close(self) -> None:
+        """See ``SessionStore.close``."""
+        self._closed = True
+        if self._owns_backend:
+            self._backend.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class _AsyncStore(_Store[AsyncBackend]):
+    """Implements ``AsyncSessionStore`` on an async backend."""
+
+    async def _run(self, flow: Flow[T]) -> T:
+        return await run_async(flow, self._backend, self._usable())
+
+    async def create(self, session: PromptSession, *, idempotency_key: str | None = None) -> str:
+        """See ``SessionStore.create``."""
+        return await self._run(operations.create(self._origin, session, idempotency_key))
+
+    async def create_many(
+        self, sessions: Iterable[PromptSession], *, idempotency_key: str | None = None
+    ) -> list[str]:
+        """See ``SessionStore.create_many``."""
+        return await self._run(operations.create_many(self._origin, sessions, idempotency_key))
+
+    async def get(self, session_id: str) -> PromptSession | None:
+        """See ``SessionStore.get``."""
+        return await self._run(operations.get(self._origin, session_id))
+
+    async def update(self, session: PromptSession, *, idempotency_key: str | None = None) -> None:
+        """See ``SessionStore.update``."""
+        await self._run(operations.update(self._origin, session, idempotency_key))
+
+    async def refresh(self, session: PromptSession) -> PromptSession:
+        """See ``SessionStore.refresh``."""
+        return await self._run(operations.refresh(self._origin, session))
+
+    async def delete(self, session_id: str) -> None:
+        """See ``SessionStore.delete``."""
+        await self._run(operations.delete(session_id))
+
+    async def list_active(self) -> list[PromptSession]:
+        """See ``SessionStore.list_active``."""
+        return await self._run(operations.list_whole(self._origin, "active"))
+
+    async def list_all(self) -> list[PromptSession]:
+        """See ``SessionStore.list_all``."""
+        return await self._run(operations.list_whole(self._origin, None))
+
+    async def list_page(
+        self,
+        *,
+        status: Status | None = None,
+        source: Source | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> SessionPage:
+        """See ``SessionStore.list_page``."""
+        return await self._run(operations.list_page(status, source, limit, cursor))
+
+    async def close(self) -> None:
+        """See ``SessionStore.close``."""
+        self._closed = True
+        if self._owns_backend:
+            await self._backend.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+
+class InMemorySessionStore(_SyncStore):
+    """Keeps sessions in this process, for as long as the store is open.
+
+    Args:
+        user_id: the user it acts for; ``for_user`` gives stores for others on the same data.
+    """
+
+    def __init__(self, user_id: str = LOCAL_USER) -> None:
+        super().__init__(MemoryBackend(MemorySessions().handlers()), user_id)
+
+
+class AsyncInMemorySessionStore(_AsyncStore):
+    """``InMemorySessionStore`` for asyncio."""
+
+    def __init__(self, user_id: str = LOCAL_USER) -> None:
+        super().__init__(Inline(MemoryBackend(MemorySessions().handlers())), user_id)
+
+
+class SQLiteSessionStore(_SyncStore):
+    """Keeps sessions in a SQLite file, which several processes may share.
+
+    What is acknowledged is on disk. The file is made at the first use, and brought to this
+    release's layout where an older release made it.
+
+    Args:
+        path: the file.
+        user_id: the user it acts for.
+        timeout: for how many seconds a call waits for other writers before it raises
+            ``StoreUnavailableError``.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        user_id: str = LOCAL_USER,
+        *,
+        timeout: float = DEFAULT_TIMEOUT,
+    ) -> None:
+        super().__init__(SQLiteBackend(_file(path), LAYOUT, timeout), user_id)
+
+
+class AsyncSQLiteSessionStore(_AsyncStore):
+    """``SQLiteSessionStore`` for asyncio; the file is read and written in threads of its own."""
+
+    def __init__(
+        self,
+        path: str | Path,
+        user_id: str = LOCAL_USER,
+        *,
+        timeout: float = DEFAULT_TIMEOUT,
+    ) -> None:
+        super().__init__(InThreads(SQLiteBackend(_file(path), LAYOUT, timeout)), user_id)
+
+
+def _user(user_id: str | None, access_token: str | None) -> User | None:
+    if not user_id:
+        return None
+    check_name(user_id, "user_id")
+    return User(user_id, access_token)
+
+
+def _file(path: str | Path) -> Path:
+    if str(path) in ("", ":memory:"):
+        raise ValueError("path: name a file, or take InMemorySessionStore to keep nothing on disk")
+    return Path(path)
