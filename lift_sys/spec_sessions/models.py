@@ -39,7 +39,12 @@ class _Item(BaseModel):
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
         return self
 
-    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+    def model_copy(
+        self,
+        *,
+        update: Mapping[str, Any] | None = None,
+        deep: bool = False,  # noqa: ARG002  # nothing to copy
+    ) -> Self:
         """Return an item with the fields in `update` replaced, checked like any input.
 
         Raises:
