@@ -23,6 +23,7 @@ from lift_sys.spec_sessions.models import (
     SessionPage,
     SessionSummary,
 )
+from lift_sys.spec_sessions.opening import open_async_store, open_store
 from lift_sys.spec_sessions.store import AsyncSessionStore, SessionStore
 from lift_sys.spec_sessions.stores import (
     AsyncInMemorySessionStore,
@@ -57,4 +58,6 @@ __all__ = [
     "StoreClosedError",
     "StoreUnavailableError",
     "UserRequiredError",
+    "open_async_store",
+    "open_store",
 ]

@@ -73,7 +73,7 @@ class PromptRevision(_Item):
     content: str
     revision_type: RevisionType
     target_hole: str | None = None
-    metadata: JsonObject = EMPTY_OBJECT
+    metadata: JsonObject = Field(default_factory=lambda: EMPTY_OBJECT)
 
 
 class IRDraft(_Item):
@@ -82,10 +82,10 @@ class IRDraft(_Item):
     version: Annotated[int, Field(ge=1, le=MAX_COUNT)]
     ir: IntermediateRepresentation
     validation_status: ValidationStatus = "pending"
-    smt_results: JsonArray = EMPTY_ARRAY
-    ambiguities: JsonArray = EMPTY_ARRAY
+    smt_results: JsonArray = Field(default_factory=lambda: EMPTY_ARRAY)
+    ambiguities: JsonArray = Field(default_factory=lambda: EMPTY_ARRAY)
     created_at: Instant = Field(default_factory=now)
-    metadata: JsonObject = EMPTY_OBJECT
+    metadata: JsonObject = Field(default_factory=lambda: EMPTY_OBJECT)
 
     def get_unresolved_holes(self) -> list[str]:
         """Return the identifiers of the holes in this draft, in the order they stand in it."""
@@ -100,7 +100,7 @@ class HoleResolution(_Item):
     resolution_type: ResolutionType
     applied: bool = False
     timestamp: Instant = Field(default_factory=now)
-    metadata: JsonObject = EMPTY_OBJECT
+    metadata: JsonObject = Field(default_factory=lambda: EMPTY_OBJECT)
 
     def as_applied(self) -> "HoleResolution":
         """Return the same resolution, applied."""
