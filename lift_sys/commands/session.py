@@ -287,7 +287,7 @@ def _print_page(page: SessionPage) -> None:
             shown(item.session_id),
             item.status,
             f"{item.updated_at:%m-%d %H:%M:%S}",
-            shown(item.preview),
+            shown(item.preview.partition("\n")[0]),
         )
     console.print(table)
     if page.next_cursor:
