@@ -279,7 +279,7 @@ def _translated_errors() -> Iterator[None]:
 
 def _is_refused_login(error: psycopg.Error) -> bool:
     """Whether the server turned the login down; before a session there is no SQLSTATE to ask."""
-    refusals = ("authentication failed", "no password supplied", "pg_hba.conf", "role \"")
+    refusals = ("authentication failed", "no password supplied", "pg_hba.conf", 'role "')
     return error.sqlstate is None and any(words in str(error) for words in refusals)
 
 

@@ -46,14 +46,14 @@ def split_statements(sql: str) -> list[Statement]:
     start, keyword = 0, ""
     nesting = _Nesting()
     for kind, token_start, token_end in _tokens(sql):
-        token = sql[token_start:token_end].lower()
-        if token == ";" and nesting.is_outermost:
+        lexeme = sql[token_start:token_end].lower()
+        if lexeme == ";" and nesting.is_outermost:
             statements.append(Statement(sql[start:token_start].strip(), keyword))
             start, keyword = token_end, ""
             nesting = _Nesting()
         elif kind in {"word", "mark"}:
-            keyword = keyword or token
-            nesting.follow(token)
+            keyword = keyword or lexeme
+            nesting.follow(lexeme)
     statements.append(Statement(sql[start:].strip(), keyword))
     return [statement for statement in statements if statement.text]
 
@@ -70,16 +70,18 @@ class _Nesting:
     def is_outermost(self) -> bool:
         return self._parentheses <= 0 and self._blocks == 0
 
-    def follow(self, token: str) -> None:
-        if token == "(":
+    def follow(self, lexeme: str) -> None:
+        if lexeme == "(":
             self._parentheses += 1
-        elif token == ")":
+        elif lexeme == ")":
             self._parentheses -= 1
-        elif (token == "atomic" and self._previous == "begin") or (self._blocks and token == "case"):
+        elif (lexeme == "atomic" and self._previous == "begin") or (
+            self._blocks and lexeme == "case"
+        ):
             self._blocks += 1
-        elif self._blocks and token == "end":
+        elif self._blocks and lexeme == "end":
             self._blocks -= 1
-        self._previous = token
+        self._previous = lexeme
 
 
 def _tokens(sql: str) -> Iterator[tuple[str, int, int]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from typing import Any, TypeVar
 
 _T = TypeVar("_T")
@@ -104,7 +105,5 @@ class BackgroundServer:
 async def close(writer: asyncio.StreamWriter) -> None:
     """Close a connection, whatever state it is in."""
     writer.close()
-    try:
+    with suppress(ConnectionError, asyncio.CancelledError):  # it was gone already, or we stop
         await writer.wait_closed()
-    except (ConnectionError, asyncio.CancelledError):
-        pass  # it was gone already, or this server is stopping

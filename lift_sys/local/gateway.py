@@ -161,16 +161,14 @@ class Gateway:
             return _message(401, "Invalid API key")
         return None
 
-    async def _forward(
-        self, request: Request, upstream: httpcore.AsyncConnectionPool
-    ) -> Answer:
+    async def _forward(self, request: Request, upstream: httpcore.AsyncConnectionPool) -> Answer:
         path = request.path.removeprefix(_PREFIX) or "/"
         target = f"{path}?{request.query}" if request.query else path
         try:
             response = await upstream.request(
                 request.method,
                 self._upstream + target,
-                headers=self._upstream_headers(request),
+                headers=[*self._upstream_headers(request).items()],
                 content=request.body or (None if request.method in {"GET", "HEAD"} else b""),
                 extensions={"timeout": {"connect": _UPSTREAM_SECONDS, "read": _UPSTREAM_SECONDS}},
             )

@@ -40,6 +40,10 @@ class Account:
     uid: int
     gid: int
 
+    def as_arguments(self) -> dict[str, Any]:
+        """Return what makes ``subprocess`` run a program as this user."""
+        return {"user": self.uid, "group": self.gid, "extra_groups": []}
+
 
 @dataclass(frozen=True)
 class Server:
@@ -49,6 +53,7 @@ class Server:
         name: what messages call it.
         argv: the program and its arguments.
         env: its whole environment.
+        folder: where it runs.
         log: where its output goes.
         quit_signal: what makes it stop in good order.
         account: another user to run it as, when this one may not.
@@ -57,6 +62,7 @@ class Server:
     name: str
     argv: Sequence[str]
     env: dict[str, str]
+    folder: Path
     log: Path
     quit_signal: signal.Signals = signal.SIGTERM
     account: Account | None = None
@@ -93,6 +99,7 @@ class Supervisor:
             name=server.name,
             argv=list(server.argv),
             env=server.env,
+            folder=str(server.folder),
             log=str(server.log),
             quit=int(server.quit_signal),
             uid=account and account.uid,
@@ -194,3 +201,8 @@ def log_tail(log: Path) -> str:
     except FileNotFoundError:
         return "(no log)"
     return os.linesep.join(lines[-_LOG_TAIL_LINES:])
+
+
+def bare_environment() -> dict[str, str]:
+    """Return an environment in which no setting of this user changes what a server does."""
+    return {"PATH": os.defpath, "LC_ALL": "C.UTF-8"}

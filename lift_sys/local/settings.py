@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import jwt
-from typing_extensions import Self
 
 from lift_sys.local.background import HOST
 from lift_sys.local.servers import free_port
@@ -54,7 +52,10 @@ class StackSettings:
             ports.append(free_port(ports))
         jwt_secret = secrets.token_urlsafe(40)
         return cls(
-            *ports,
+            gateway_port=ports[0],
+            postgrest_port=ports[1],
+            admin_port=ports[2],
+            postgres_port=ports[3],
             postgres_password=secrets.token_urlsafe(24),
             authenticator_password=secrets.token_urlsafe(24),
             jwt_secret=jwt_secret,
@@ -75,8 +76,8 @@ class StackSettings:
     def save(self, folder: Path) -> None:
         """Write the settings where only this user can read them, whole or not at all."""
         scratch = folder / f"{_FILE}.new"
-        with open(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            json.dump(asdict(self), file, indent=2)
+        scratch.touch(mode=0o600)
+        scratch.write_text(json.dumps(asdict(self), indent=2), encoding="utf-8")
         scratch.rename(folder / _FILE)
 
     @property
@@ -87,11 +88,22 @@ class StackSettings:
     @property
     def database_url(self) -> str:
         """The address of the database for its owner, the superuser ``postgres``."""
-        return self.login("postgres", self.postgres_password)
+        return self._login("postgres", self.postgres_password)
 
-    def login(self, role: str, password: str) -> str:
-        """Return the database's address for a role."""
-        return f"postgresql://{role}:{password}@{HOST}:{self.postgres_port}/postgres"
+    @property
+    def authenticator_url(self) -> str:
+        """The address of the database for the role that PostgREST logs in as."""
+        return self._login("authenticator", self.authenticator_password)
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment variables that lead a program to this stack."""
+        return {
+            "SUPABASE_URL": self.url,
+            "SUPABASE_ANON_KEY": self.anon_key,
+            "SUPABASE_SERVICE_KEY": self.service_key,
+            "SUPABASE_JWT_SECRET": self.jwt_secret,
+            "LIFT_SYS_DATABASE_URL": self.database_url,
+        }
 
     def token(self, claims: dict[str, Any], *, expires_in: float) -> str:
         """Sign a token with these claims that expires after so many seconds."""
@@ -105,6 +117,9 @@ class StackSettings:
             self.service_key: self.service_key,
             self.secret_key: self.service_key,
         }
+
+    def _login(self, role: str, password: str) -> str:
+        return f"postgresql://{role}:{password}@{HOST}:{self.postgres_port}/postgres"
 
 
 def _api_key(jwt_secret: str, role: str) -> str:

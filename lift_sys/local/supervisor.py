@@ -3,8 +3,8 @@
 It is started by path (``python -I -S supervisor.py [FOLDER]``), needs the standard library only,
 and takes one command a line on its input, each answered by one line of JSON:
 
-    {"do": "start", "name": ..., "argv": [...], "env": {...}, "log": path, "uid": null or int,
-     "quit": signal number}
+    {"do": "start", "name": ..., "argv": [...], "env": {...}, "folder": path, "log": path,
+     "uid": null or int, "gid": null or int, "quit": signal number}
     {"do": "kill", "name": ..., "signal": signal number}
     {"do": "poll", "name": ...}
 
@@ -80,16 +80,16 @@ def _obey(command: dict[str, Any], servers: _Servers) -> dict[str, Any]:
 def _start(command: dict[str, Any]) -> subprocess.Popen[bytes]:
     uid = command["uid"]
     with open(command["log"], "ab") as log:  # noqa: PTH123 - pathlib would double the start-up time
-        return subprocess.Popen(  # noqa: S603 - the owner's own command
+        return subprocess.Popen(
             command["argv"],
             env=command["env"],
-            cwd="/",
+            cwd=command["folder"],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             user=uid,
-            group=uid if uid is None else command["gid"],
-            extra_groups=uid if uid is None else [],
+            group=command["gid"],
+            extra_groups=None if uid is None else [],
             start_new_session=True,
             preexec_fn=_dying_with_parent(command["quit"]),  # noqa: PLW1509 - no threads here
         )

@@ -9,9 +9,8 @@ import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from types import TracebackType
+from typing import Self
 from urllib.parse import urlsplit, urlunsplit
-
-from typing_extensions import Self
 
 from lift_sys.local.background import HOST, BackgroundServer, close
 from lift_sys.local.faults import NO_FAULT, Fault, FaultPlan, Injection
