@@ -52,7 +52,7 @@ def running(folder: Path) -> StackSettings | None:
     Files that a crash or a power cut left behind do not count: the lock on the folder does.
     """
     pid = _pid(folder)
-    if pid is None or not psutil.pid_exists(pid) or not is_in_use(folder):
+    if pid is None or not _is_alive(pid) or not is_in_use(folder):
         return None
     return StackSettings.load(folder)
 
@@ -128,6 +128,13 @@ def _pid(folder: Path) -> int | None:
         return int(_pid_file(folder).read_text(encoding="ascii"))
     except FileNotFoundError:
         return None
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _pid_file(folder: Path) -> Path:

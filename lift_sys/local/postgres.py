@@ -77,7 +77,7 @@ def server(data: Path, port: int, log: Path, *, is_temporary: bool) -> Server:
 def is_ready(database_url: str) -> bool:
     """Say whether the server takes connections."""
     try:
-        psycopg.connect(database_url, connect_timeout=5).close()
+        psycopg.connect(database_url, connect_timeout=2).close()
     except psycopg.OperationalError:
         return False
     return True

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -73,12 +74,12 @@ def folder(tmp_path: Path) -> Path:
     return folder
 
 
-Query = Callable[[str, str], list[tuple]]
+Query = Callable[[str, str], list[tuple[Any, ...]]]
 
 
 @pytest.fixture
 def query() -> Query:
-    def run(url: str, sql: str) -> list[tuple]:
+    def run(url: str, sql: str) -> list[tuple[Any, ...]]:
         with psycopg.connect(url, autocommit=True) as connection:
             cursor = connection.execute(sql)
             return cursor.fetchall() if cursor.description else []

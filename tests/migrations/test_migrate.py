@@ -115,7 +115,9 @@ def test_a_file_cannot_end_its_own_transaction(
 
 
 def test_settings_of_one_file_do_not_reach_the_next(database: str, folder: Path) -> None:
-    (folder / "20260101000001_dumped.sql").write_text("set search_path = ''; set check_function_bodies = off;")
+    (folder / "20260101000001_dumped.sql").write_text(
+        "set search_path = ''; set check_function_bodies = off;"
+    )
     assert len(migrate_up(database, folder)) == 3
 
 
