@@ -27,15 +27,21 @@ from lift_sys.spec_sessions.opening import open_async_store, open_store
 from lift_sys.spec_sessions.store import AsyncSessionStore, SessionStore
 from lift_sys.spec_sessions.stores import (
     AsyncInMemorySessionStore,
+    AsyncPostgresSessionStore,
     AsyncSQLiteSessionStore,
+    AsyncSupabaseSessionStore,
     InMemorySessionStore,
+    PostgresSessionStore,
     SQLiteSessionStore,
+    SupabaseSessionStore,
 )
 
 __all__ = [
     "AsyncInMemorySessionStore",
+    "AsyncPostgresSessionStore",
     "AsyncSQLiteSessionStore",
     "AsyncSessionStore",
+    "AsyncSupabaseSessionStore",
     "HistoryRewriteError",
     "HoleResolution",
     "IRDraft",
@@ -44,6 +50,7 @@ __all__ = [
     "InvalidSessionError",
     "OutcomeUnknownError",
     "PermissionDeniedError",
+    "PostgresSessionStore",
     "PromptRevision",
     "PromptSession",
     "SQLiteSessionStore",
@@ -57,6 +64,7 @@ __all__ = [
     "SessionSummary",
     "StoreClosedError",
     "StoreUnavailableError",
+    "SupabaseSessionStore",
     "UserRequiredError",
     "open_async_store",
     "open_store",
