@@ -34,7 +34,6 @@ from lift_sys.backends.sql_text import split_statements
 __all__ = [
     "Migration",
     "MigrationError",
-    "lay_platform",
     "migrate_up",
     "migration_status",
     "packaged_migrations",
@@ -137,6 +136,7 @@ def packaged_migrations() -> Path:
 def migrate_up(database_url: str, folder: Path) -> list[Migration]:
     """Apply what is pending, oldest first, and tell PostgREST to look again.
 
+    A plain Postgres gets what Supabase provides before the first file, and also when there is none.
     Any number of programs may do this at once: they take turns, file by file, and each file is
     applied once. Versions that only the database knows are left alone.
 
@@ -160,6 +160,10 @@ def migrate_up(database_url: str, folder: Path) -> list[Migration]:
     with _connected(database_url) as connection:
         if not _pending(connection, files) and _platform_stands(connection):
             return applied
+        with _turn(connection):
+            _lay_platform(connection)
+            if not _history_is_complete(connection):
+                connection.execute(_CREATE_HISTORY)
         while migration := _apply_next(connection, files):
             applied.append(migration)
     return applied
@@ -193,19 +197,6 @@ def migration_status(database_url: str, folder: Path) -> list[Migration]:
         if version not in known
     ]
     return sorted(states, key=lambda migration: migration.version)
-
-
-def lay_platform(database_url: str) -> None:
-    """Lay what Supabase provides on a plain Postgres; on a Supabase do nothing.
-
-    ``migrate_up`` does this by itself before the first file.
-
-    Raises:
-        PermissionDeniedError: the role may not create roles or schemas.
-        StoreUnavailableError, ValueError: as ``migrate_up``.
-    """
-    with _connected(database_url) as connection, _turn(connection):
-        _lay_platform(connection)
 
 
 @dataclass(frozen=True)
@@ -306,9 +297,6 @@ def _turn(connection: _Connection) -> Iterator[None]:
 def _apply_next(connection: _Connection, files: list[_File]) -> Migration | None:
     """Apply the oldest pending file; None when there is none left."""
     with _turn(connection):
-        _lay_platform(connection)
-        if not _history_is_complete(connection):
-            connection.execute(_CREATE_HISTORY)
         pending = _pending(connection, files)
         if not pending:
             return None

@@ -171,6 +171,8 @@ def test_a_failed_migration_stops_what_was_started(tmp_path: Path) -> None:
 def test_a_stack_that_was_not_started_says_so() -> None:
     with pytest.raises(LocalStackError, match="not been started"):
         assert LocalSupabase().url
+    with pytest.raises(LocalStackError, match="not been started"):
+        LocalSupabase().kill_postgres()
 
 
 def test_the_default_migrations_are_this_release_s_own() -> None:
