@@ -43,6 +43,10 @@ _FILE_NAME = re.compile(r"(?P<version>\d{14})_(?P<name>.+)\.sql")
 # Any constant does, as long as no other program picks the same one.
 _LOCK = 7_305_194_826_031
 _CONNECT_SECONDS = 10
+_REFUSED_LOGIN = re.compile(
+    r"authentication failed|no password supplied|pg_hba\.conf|not permitted to log in"
+    r'|role ".*" does not exist|permission denied for database'
+)
 _TRANSACTION_WORDS = {"abort", "begin", "commit", "end", "rollback", "start"}
 
 _FIND_SUPABASE = """
@@ -256,7 +260,7 @@ def _translated_errors() -> Iterator[None]:
         ) from error
     except pg.LockNotAvailable as error:
         raise StoreUnavailableError(
-            "others hold locks that the migration needs; nothing was changed, try again later"
+            "another migration of this database takes too long; try again later"
         ) from error
     except psycopg.Error as error:
         if _is_refused_login(error):
@@ -270,8 +274,7 @@ def _translated_errors() -> Iterator[None]:
 
 def _is_refused_login(error: psycopg.Error) -> bool:
     """Whether the server turned the login down; before a session there is no SQLSTATE to ask."""
-    refusals = ("authentication failed", "no password supplied", "pg_hba.conf", 'role "')
-    return error.sqlstate is None and any(words in str(error) for words in refusals)
+    return error.sqlstate is None and _REFUSED_LOGIN.search(str(error)) is not None
 
 
 def _first_line(error: psycopg.Error) -> str:
@@ -325,8 +328,11 @@ def _execute_file(connection: _Connection, name: str, sql: str) -> None:
         connection.execute(sql.encode())
     except pg.InsufficientPrivilege as error:
         raise PermissionDeniedError(f"{name}: {_first_line(error)}") from error
-    except psycopg.OperationalError:
-        raise  # the server's trouble and not the file's
+    except psycopg.OperationalError as error:
+        # A lock or time limit, a full disk, a lost server: its trouble and not the file's.
+        raise StoreUnavailableError(
+            f"{name}: {_first_line(error)}; nothing of this file was kept, try again later"
+        ) from error
     except psycopg.Error as error:
         raise MigrationError(name, _first_line(error), line=_line_of(error, sql)) from error
 

@@ -35,7 +35,7 @@ def up(folder: Path, migrations: Path | None = None) -> StackSettings:
         LocalStackError: it did not start; the message has its log.
     """
     folder = folder.resolve()
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with locked(folder / "up.lock"):
         settings = running(folder)
         if settings is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import tempfile
 from collections.abc import Sequence
@@ -231,10 +232,12 @@ class LocalSupabase:
     def _open_folder(self, undo: ExitStack) -> Supervisor:
         if self._data_dir is None:
             self._folder = Path(tempfile.mkdtemp(prefix="lift-sys-"))
+            # The supervisor removes it when this process is killed; here, should that be killed.
+            undo.callback(shutil.rmtree, self._folder, ignore_errors=True)
             supervisor = Supervisor(remove=self._folder)
         else:
             self._folder = self._data_dir.resolve()
-            self._folder.mkdir(parents=True, exist_ok=True)
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             supervisor = Supervisor(keep_open=undo.enter_context(folder_lock(self._folder)))
         undo.callback(supervisor.close)
         return supervisor

@@ -79,7 +79,9 @@ def test_root_may_have_installed_it_where_nobody_else_can_go(
 def interpreter_for(uid: int) -> str | None:
     """An interpreter of this version that another user may run."""
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
-    for candidate in (sys.executable, f"/usr/bin/{version}", f"/usr/local/bin/{version}"):
+    for candidate in (sys.executable, shutil.which(version, path=os.defpath)):
+        if candidate is None:
+            continue
         try:
             subprocess.run([candidate, "-c", ""], user=uid, cwd="/", check=True)
         except (OSError, subprocess.CalledProcessError):
