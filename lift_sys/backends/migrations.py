@@ -34,7 +34,6 @@ from lift_sys.backends.sql_text import split_statements
 __all__ = [
     "Migration",
     "MigrationError",
-    "lay_platform",
     "migrate_up",
     "migration_status",
     "packaged_migrations",
@@ -44,6 +43,10 @@ _FILE_NAME = re.compile(r"(?P<version>\d{14})_(?P<name>.+)\.sql")
 # Any constant does, as long as no other program picks the same one.
 _LOCK = 7_305_194_826_031
 _CONNECT_SECONDS = 10
+_REFUSED_LOGIN = re.compile(
+    r"authentication failed|no password supplied|pg_hba\.conf|not permitted to log in"
+    r'|role ".*" does not exist|permission denied for database'
+)
 _TRANSACTION_WORDS = {"abort", "begin", "commit", "end", "rollback", "start"}
 
 _FIND_SUPABASE = """
@@ -137,6 +140,7 @@ def packaged_migrations() -> Path:
 def migrate_up(database_url: str, folder: Path) -> list[Migration]:
     """Apply what is pending, oldest first, and tell PostgREST to look again.
 
+    A plain Postgres gets what Supabase provides before the first file, and also when there is none.
     Any number of programs may do this at once: they take turns, file by file, and each file is
     applied once. Versions that only the database knows are left alone.
 
@@ -160,6 +164,10 @@ def migrate_up(database_url: str, folder: Path) -> list[Migration]:
     with _connected(database_url) as connection:
         if not _pending(connection, files) and _platform_stands(connection):
             return applied
+        with _turn(connection):
+            _lay_platform(connection)
+            if not _history_is_complete(connection):
+                connection.execute(_CREATE_HISTORY)
         while migration := _apply_next(connection, files):
             applied.append(migration)
     return applied
@@ -193,19 +201,6 @@ def migration_status(database_url: str, folder: Path) -> list[Migration]:
         if version not in known
     ]
     return sorted(states, key=lambda migration: migration.version)
-
-
-def lay_platform(database_url: str) -> None:
-    """Lay what Supabase provides on a plain Postgres; on a Supabase do nothing.
-
-    ``migrate_up`` does this by itself before the first file.
-
-    Raises:
-        PermissionDeniedError: the role may not create roles or schemas.
-        StoreUnavailableError, ValueError: as ``migrate_up``.
-    """
-    with _connected(database_url) as connection, _turn(connection):
-        _lay_platform(connection)
 
 
 @dataclass(frozen=True)
@@ -265,7 +260,7 @@ def _translated_errors() -> Iterator[None]:
         ) from error
     except pg.LockNotAvailable as error:
         raise StoreUnavailableError(
-            "others hold locks that the migration needs; nothing was changed, try again later"
+            "another migration of this database takes too long; try again later"
         ) from error
     except psycopg.Error as error:
         if _is_refused_login(error):
@@ -279,8 +274,7 @@ def _translated_errors() -> Iterator[None]:
 
 def _is_refused_login(error: psycopg.Error) -> bool:
     """Whether the server turned the login down; before a session there is no SQLSTATE to ask."""
-    refusals = ("authentication failed", "no password supplied", "pg_hba.conf", 'role "')
-    return error.sqlstate is None and any(words in str(error) for words in refusals)
+    return error.sqlstate is None and _REFUSED_LOGIN.search(str(error)) is not None
 
 
 def _first_line(error: psycopg.Error) -> str:
@@ -306,9 +300,6 @@ def _turn(connection: _Connection) -> Iterator[None]:
 def _apply_next(connection: _Connection, files: list[_File]) -> Migration | None:
     """Apply the oldest pending file; None when there is none left."""
     with _turn(connection):
-        _lay_platform(connection)
-        if not _history_is_complete(connection):
-            connection.execute(_CREATE_HISTORY)
         pending = _pending(connection, files)
         if not pending:
             return None
@@ -337,8 +328,11 @@ def _execute_file(connection: _Connection, name: str, sql: str) -> None:
         connection.execute(sql.encode())
     except pg.InsufficientPrivilege as error:
         raise PermissionDeniedError(f"{name}: {_first_line(error)}") from error
-    except psycopg.OperationalError:
-        raise  # the server's trouble and not the file's
+    except psycopg.OperationalError as error:
+        # A lock or time limit, a full disk, a lost server: its trouble and not the file's.
+        raise StoreUnavailableError(
+            f"{name}: {_first_line(error)}; nothing of this file was kept, try again later"
+        ) from error
     except psycopg.Error as error:
         raise MigrationError(name, _first_line(error), line=_line_of(error, sql)) from error
 

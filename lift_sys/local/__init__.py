@@ -5,6 +5,9 @@ owner is killed. For development and tests: servers may be killed and restarted,
 and faults injected on both the HTTP side and the Postgres wire.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from lift_sys.local.faults import (
     Answer,
     Fault,
@@ -20,10 +23,12 @@ from lift_sys.local.faults import (
     truncate_answer,
     unavailable,
 )
-from lift_sys.local.gateway import Gateway, Request
-from lift_sys.local.servers import LocalStackError
-from lift_sys.local.stack import LocalSupabase
-from lift_sys.local.wire import WireProxy
+
+if TYPE_CHECKING:
+    from lift_sys.local.gateway import Gateway, Request
+    from lift_sys.local.servers import LocalStackError
+    from lift_sys.local.stack import LocalSupabase
+    from lift_sys.local.wire import WireProxy
 
 __all__ = [
     "Answer",
@@ -45,3 +50,19 @@ __all__ = [
     "truncate_answer",
     "unavailable",
 ]
+
+# What needs the extra "local" is imported when it is asked for: the command line names this
+# package without it.
+_MODULES = {
+    "Gateway": "gateway",
+    "LocalStackError": "servers",
+    "LocalSupabase": "stack",
+    "Request": "gateway",
+    "WireProxy": "wire",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

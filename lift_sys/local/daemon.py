@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 
-from lift_sys.local.binaries import locked
+from lift_sys.local.binaries import locked, postgrest
 from lift_sys.local.folder import is_in_use
 from lift_sys.local.servers import LocalStackError, log_tail
 from lift_sys.local.settings import StackSettings
@@ -35,7 +35,7 @@ def up(folder: Path, migrations: Path | None = None) -> StackSettings:
         LocalStackError: it did not start; the message has its log.
     """
     folder = folder.resolve()
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with locked(folder / "up.lock"):
         settings = running(folder)
         if settings is None:
@@ -82,7 +82,11 @@ def main() -> None:
     """Run the stack of the folder given as first argument until SIGTERM."""
     folder, *migrations = map(Path, sys.argv[1:])
     signal.signal(signal.SIGTERM, _leave)
-    stack = LocalSupabase(data_dir=folder, migrations=migrations[0] if migrations else None)
+    stack = LocalSupabase(
+        data_dir=folder,
+        migrations=migrations[0] if migrations else None,
+        record_requests=False,
+    )
     with stack, _announced(folder):
         while True:
             signal.pause()
@@ -94,6 +98,7 @@ def _leave(*_: object) -> None:
 
 
 def _launch(folder: Path, migrations: Path | None) -> None:
+    postgrest()  # if it must be fetched, then here, where the caller sees what takes the time
     command = [sys.executable, "-m", __spec__.name, str(folder)]
     if migrations is not None:
         command.append(str(migrations.resolve()))

@@ -19,6 +19,7 @@ from lift_sys.local.faults import Answer, Fault, FaultPlan, Injection
 
 _PREFIX = "/rest/v1"
 _MAX_TARGET_BYTES = 8192
+_MAX_HEAD_BYTES = 1024 * 1024
 _CHUNK = 65536
 _UPSTREAM_SECONDS = 60.0
 # Headers that belong to one connection and not to the message (RFC 9110, section 7.6.1), and what
@@ -72,15 +73,19 @@ class Gateway:
         keys: every accepted ``apikey``, with the JWT that speaks for it where the request has no
             token of its own.
         port: 0 for a free one, chosen at the first start and kept for later ones.
+        record: whether to keep the requests.
 
     Attributes:
         requests: what arrived since the start or the last ``reset``, in order of arrival.
     """
 
-    def __init__(self, upstream_port: int, keys: Mapping[str, str], *, port: int = 0) -> None:
+    def __init__(
+        self, upstream_port: int, keys: Mapping[str, str], *, port: int = 0, record: bool = True
+    ) -> None:
         self.requests: list[Request] = []
         self._upstream = f"http://{HOST}:{upstream_port}"
         self._keys = keys
+        self._record = record
         self._faults: FaultPlan[Request] = FaultPlan()
         self._server = BackgroundServer(self._serve, port=port)
 
@@ -129,7 +134,8 @@ class Gateway:
         async with httpcore.AsyncConnectionPool(max_connections=1, retries=0) as upstream:
             connection = _ServerConnection(reader, writer)
             while (request := await connection.receive()) is not None:
-                self.requests.append(request)
+                if self._record:
+                    self.requests.append(request)
                 fault = self._faults.draw(request)
                 answer = await self._answer(request, fault, upstream)
                 if fault.cut:
@@ -200,7 +206,7 @@ class _ServerConnection:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
-        self._http = h11.Connection(h11.SERVER)
+        self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=_MAX_HEAD_BYTES)
         self._method = ""
 
     async def receive(self) -> Request | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import tempfile
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from typing import Self
 import psycopg
 from psycopg import sql
 
-from lift_sys.backends.migrations import lay_platform, migrate_up, packaged_migrations
+from lift_sys.backends.migrations import migrate_up, packaged_migrations
 from lift_sys.local import postgres, rest
 from lift_sys.local.folder import folder_lock
 from lift_sys.local.gateway import Gateway
@@ -36,6 +37,8 @@ class LocalSupabase:
         migrations: the folder to apply; this release's own by default.
         schemas: what PostgREST exposes.
         pool_size: how many connections PostgREST keeps.
+        record_requests: whether the gateway keeps what it saw; a stack that runs for days had
+            better not.
 
     Attributes:
         gateway: counts requests and injects faults; there while the stack runs.
@@ -55,11 +58,14 @@ class LocalSupabase:
         migrations: Path | None = None,
         schemas: Sequence[str] = ("public",),
         pool_size: int = 10,
+        record_requests: bool = True,
     ) -> None:
         self._data_dir = data_dir
         self._migrations = packaged_migrations() if migrations is None else migrations
         self._schemas = tuple(schemas)
         self._pool_size = pool_size
+        self._record_requests = record_requests
+        self._supervisor: Supervisor | None = None
         self._running: ExitStack | None = None
         self._settings: StackSettings | None = None
         self._folder = Path()
@@ -153,40 +159,40 @@ class LocalSupabase:
 
     def start_postgres(self) -> None:
         """Start Postgres on the same port and data, and return once it takes connections."""
-        self._supervisor.start(self._postgres(), self._postgres_is_ready)
+        self._servers.start(self._postgres(), self._postgres_is_ready)
 
     def kill_postgres(self) -> None:
         """Kill Postgres as a crash would, connections and all; what was committed stays."""
-        self._supervisor.kill(postgres.NAME)
+        self._servers.kill(postgres.NAME)
 
     def restart_postgres(self) -> None:
         """Stop Postgres in good order and start it again; every connection is lost."""
-        self._supervisor.stop(postgres.NAME, signal.SIGINT)
+        self._servers.stop(postgres.NAME, signal.SIGINT)
         self.start_postgres()
 
     def start_postgrest(self) -> None:
         """Start PostgREST on the same port, and return once it knows the schema."""
-        self._supervisor.start(self._postgrest(), self._postgrest_is_ready)
+        self._servers.start(self._postgrest(), self._postgrest_is_ready)
 
     def kill_postgrest(self) -> None:
         """Kill PostgREST as a crash would."""
-        self._supervisor.kill(rest.NAME)
+        self._servers.kill(rest.NAME)
 
     def restart_postgrest(self) -> None:
         """Stop PostgREST in good order and start it again."""
-        self._supervisor.stop(rest.NAME, signal.SIGTERM)
+        self._servers.stop(rest.NAME, signal.SIGTERM)
         self.start_postgrest()
 
     def wait_until_ready(self) -> None:
         """Return once Postgres takes connections and PostgREST has its own and the schema."""
-        self._supervisor.wait(self._postgres(), self._postgres_is_ready)
-        self._supervisor.wait(self._postgrest(), self._postgrest_is_ready)
+        self._servers.wait(self._postgres(), self._postgres_is_ready)
+        self._servers.wait(self._postgrest(), self._postgrest_is_ready)
 
     def pids(self) -> dict[str, int]:
         """Return the process id of each server, and of the supervisor that owns them."""
         names = (postgres.NAME, rest.NAME)
-        return {"supervisor": self._supervisor.own_pid} | {
-            name: self._supervisor.pid(name) for name in names
+        return {"supervisor": self._servers.own_pid} | {
+            name: self._servers.pid(name) for name in names
         }
 
     @property
@@ -194,6 +200,12 @@ class LocalSupabase:
         if self._settings is None:
             raise LocalStackError("the local stack has not been started")
         return self._settings
+
+    @property
+    def _servers(self) -> Supervisor:
+        if self._supervisor is None:
+            raise LocalStackError("the local stack has not been started")
+        return self._supervisor
 
     @property
     def _data(self) -> Path:
@@ -220,10 +232,12 @@ class LocalSupabase:
     def _open_folder(self, undo: ExitStack) -> Supervisor:
         if self._data_dir is None:
             self._folder = Path(tempfile.mkdtemp(prefix="lift-sys-"))
+            # The supervisor removes it when this process is killed; here, should that be killed.
+            undo.callback(shutil.rmtree, self._folder, ignore_errors=True)
             supervisor = Supervisor(remove=self._folder)
         else:
             self._folder = self._data_dir.resolve()
-            self._folder.mkdir(parents=True, exist_ok=True)
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             supervisor = Supervisor(keep_open=undo.enter_context(folder_lock(self._folder)))
         undo.callback(supervisor.close)
         return supervisor
@@ -236,18 +250,22 @@ class LocalSupabase:
         return settings
 
     def _migrate(self) -> None:
-        lay_platform(self.database_url)
+        migrate_up(self.database_url, self._migrations)
         with psycopg.connect(self.database_url, autocommit=True) as connection:
             connection.execute(
                 sql.SQL("alter role authenticator password {}").format(
                     sql.Literal(self._known.authenticator_password)
                 )
             )
-        migrate_up(self.database_url, self._migrations)
 
     def _start_gateway(self, undo: ExitStack) -> Gateway:
         known = self._known
-        gateway = Gateway(known.postgrest_port, known.keys(), port=known.gateway_port)
+        gateway = Gateway(
+            known.postgrest_port,
+            known.keys(),
+            port=known.gateway_port,
+            record=self._record_requests,
+        )
         try:
             gateway.start()
         except OSError as error:

@@ -7,7 +7,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from lift_sys.backends.migrations import lay_platform, migrate_up
+from lift_sys.backends.migrations import migrate_up
 from tests.migrations.conftest import Query, plain_postgres
 
 CLAIMS = '{"sub": "7c9e6679-7425-40de-944b-e07fc1f90ae7", "role": "authenticated", "email": "a@b"}'
@@ -18,14 +18,23 @@ READ_ROLES = """
 
 
 @pytest.fixture
+def no_migrations(tmp_path: Path) -> Path:
+    folder = tmp_path / "empty"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
 def fresh_server(tmp_path: Path) -> Iterator[str]:
     with plain_postgres(tmp_path) as url:
         yield url
 
 
-def test_the_roles_are_those_of_supabase(fresh_server: str, query: Query) -> None:
-    lay_platform(fresh_server)
-    lay_platform(fresh_server)
+def test_the_roles_are_those_of_supabase(
+    fresh_server: str, no_migrations: Path, folder: Path, query: Query
+) -> None:
+    migrate_up(fresh_server, no_migrations)
+    migrate_up(fresh_server, folder)
     assert query(fresh_server, READ_ROLES) == [
         ("anon", False, False, False, ["statement_timeout=3s"]),
         ("authenticated", False, False, False, ["statement_timeout=8s"]),
@@ -39,14 +48,14 @@ def test_the_roles_are_those_of_supabase(fresh_server: str, query: Query) -> Non
 
 
 def test_roles_made_from_several_databases_at_once_are_made_once(
-    fresh_server: str, query: Query
+    fresh_server: str, no_migrations: Path, query: Query
 ) -> None:
     urls = []
     for number in range(4):
         query(fresh_server, f"create database d{number}")
         urls.append(fresh_server.removesuffix("postgres") + f"d{number}")
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lay_platform, urls))
+        list(pool.map(lambda url: migrate_up(url, no_migrations), urls))
     assert len(query(fresh_server, READ_ROLES)) == 4
 
 
@@ -59,8 +68,8 @@ def test_a_supabase_is_recognised_and_left_alone(
     assert query(fresh_server, READ_ROLES) == []
 
 
-def test_policies_can_ask_who_is_calling(database: str) -> None:
-    lay_platform(database)
+def test_policies_can_ask_who_is_calling(database: str, no_migrations: Path) -> None:
+    migrate_up(database, no_migrations)
     ask = "select auth.uid()::text, auth.role(), auth.email(), auth.jwt() ->> 'sub'"
     with psycopg.connect(database) as connection:
         connection.execute("set local role authenticated")

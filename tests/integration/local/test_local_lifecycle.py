@@ -110,10 +110,12 @@ def test_an_owner_that_ends_without_stopping_leaves_nothing_behind(owner) -> Non
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child of its parent's end")
 def test_a_killed_supervisor_takes_its_servers_along(owner) -> None:
-    _, pids, _ = owner()
+    process, pids, data = owner()
     processes = family(pids.values())
     os.kill(pids["supervisor"], signal.SIGKILL)
     wait_until_gone(processes - {pids["supervisor"]})
+    process.communicate("")
+    assert not data.exists()
 
 
 def test_a_data_folder_keeps_data_ports_and_secrets(tmp_path: Path, migrations: Path) -> None:
@@ -171,6 +173,8 @@ def test_a_failed_migration_stops_what_was_started(tmp_path: Path) -> None:
 def test_a_stack_that_was_not_started_says_so() -> None:
     with pytest.raises(LocalStackError, match="not been started"):
         assert LocalSupabase().url
+    with pytest.raises(LocalStackError, match="not been started"):
+        LocalSupabase().kill_postgres()
 
 
 def test_the_default_migrations_are_this_release_s_own() -> None:

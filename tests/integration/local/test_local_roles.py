@@ -1,10 +1,14 @@
 """The stack answers as hosted Supabase does: keys, tokens, roles and limits."""
 
+from pathlib import Path
+
 import httpx
 import pytest
 from supabase import ClientOptions, create_client
 
+from lift_sys.backends.migrations import migrate_up
 from lift_sys.local import LocalSupabase
+from tests.integration.local.processes import wait_for
 
 
 def ask(stack: LocalSupabase, key: str | None, token: str | None = None) -> httpx.Response:
@@ -67,8 +71,6 @@ def test_rows_past_a_thousand_are_cut_as_on_hosted_supabase(client: httpx.Client
 
 def test_what_the_gateway_does_not_know_is_not_found(stack: LocalSupabase) -> None:
     assert httpx.get(f"{stack.url}/auth/v1/health").status_code == 404
-    long = httpx.get(f"{stack.url}/rest/v1/notes", params={"body": "eq." + "x" * 8200})
-    assert long.status_code == 414
 
 
 def test_headers_and_bodies_pass_unchanged(client: httpx.Client) -> None:
@@ -82,6 +84,22 @@ def test_headers_and_bodies_pass_unchanged(client: httpx.Client) -> None:
     head = client.head("/notes", headers={"prefer": "count=exact"})
     assert head.status_code == 200
     assert head.content == b""
+
+
+def test_an_overlong_address_is_refused_as_such(client: httpx.Client) -> None:
+    for length in (8200, 40_000):
+        assert client.get("/notes", params={"body": "eq." + "x" * length}).status_code == 414
+
+
+def test_a_later_migration_is_seen_without_a_restart(
+    stack: LocalSupabase, client: httpx.Client, tmp_path: Path
+) -> None:
+    (tmp_path / "20260201000000_later.sql").write_text(
+        "create function public.later() returns int language sql stable return 1;"
+    )
+    assert client.post("/rpc/later").status_code == 404
+    migrate_up(stack.database_url, tmp_path)
+    wait_for(lambda: client.post("/rpc/later").status_code == 200, "PostgREST to look again")
 
 
 def test_supabase_py_works_against_it(stack: LocalSupabase) -> None:

