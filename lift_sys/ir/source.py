@@ -109,14 +109,13 @@ class ModuleSource:
         """Return the numbers of the lines that begin inside a string and must stay as they are."""
         docstring = docstring_node(node)
         span = _continuation(docstring) if docstring else range(0)
-        rows = [self._lines[number - 1] for number in span]
-        layout = all(row.startswith(prefix) or not row.strip() for row in rows)
-        first = self._lines[docstring.lineno - 1] if docstring else ""
-        if _string_marks(lines) == _string_marks([first, *rows]):
+        documented = self._lines[docstring.lineno - 1 : docstring.end_lineno] if docstring else []
+        is_layout = docstring is None or _is_layout(docstring.value, documented, prefix)
+        if _string_marks(lines) == _string_marks(documented):
             # Nothing but the docstring can span lines: no need to look at every node.
-            return frozenset() if layout else frozenset(span)
+            return frozenset() if is_layout else frozenset(span)
         inside = {number for string in _strings(node) for number in _continuation(string)}
-        return inside - set(span) if layout else inside
+        return inside - set(span) if is_layout else inside
 
     def _quote(self, node: ast.expr) -> str:
         lines = self._lines[node.lineno - 1 : node.end_lineno]
@@ -139,7 +138,7 @@ def dotted_name(node: ast.expr) -> str | None:
 
 
 def docstring_node(node: FunctionNode) -> ast.Constant | None:
-    """Return the node of the docstring, if there is one."""
+    """Return the node of the docstring, if there is one; its value is a ``str``."""
     match node.body[0]:
         case ast.Expr(value=ast.Constant(value=str()) as docstring):
             return docstring
@@ -203,6 +202,19 @@ def _strings(node: ast.AST) -> Iterator[ast.expr]:
 def _continuation(node: ast.expr) -> range:
     """Return the numbers of the lines of `node` after its first."""
     return range(node.lineno + 1, (node.end_lineno or node.lineno) + 1)
+
+
+def _is_layout(docstring: object, lines: list[str], prefix: str) -> bool:
+    """Say whether `prefix` on the later lines of a docstring is layout, which Python strips too.
+
+    It is not where the text and its value break lines at different places, or a line has less.
+    """
+    rest = str(docstring).split("\n")[1:]
+    # A backslash after the opening quotes joins the first two lines, and does no harm.
+    joined = lines[0].endswith("\\")
+    if len(rest) != len(lines) - 1 - joined:
+        return False
+    return all(line.startswith(prefix) or not line.strip() for line in rest)
 
 
 def _outdent(line: str, prefix: str) -> str:
