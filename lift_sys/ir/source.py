@@ -4,7 +4,6 @@ Slicing by lines keeps the cost linear; ``ast.get_source_segment`` splits the wh
 """
 
 import ast
-import re
 import threading
 import warnings
 from collections.abc import Iterator
@@ -19,7 +18,6 @@ _UNPARSE_DEPTH: Final = 100
 
 # The filters of ``warnings`` are shared by all threads; parsing holds the interpreter anyway.
 _WARNING_FILTERS = threading.Lock()
-_INDENTATION: Final = re.compile(r"[ \t\f]*")
 
 
 class LiftError(ValueError):
@@ -85,9 +83,9 @@ class ModuleSource:
         """
         start = self._first_line(node)
         lines = self._lines[start - 1 : node.end_lineno]
-        prefix = _INDENTATION.match(lines[0])[0].rpartition("\f")[2]  # type: ignore[index]  # "" matches
+        prefix, code = _indentation(lines[0])
         if not prefix:
-            return "\n".join(lines)
+            return "\n".join([code, *lines[1:]])
         inside_strings = self._lines_inside_strings(node, lines, prefix)
         return "\n".join(
             line if number in inside_strings else _outdent(line, prefix)
@@ -211,16 +209,19 @@ def _is_layout(docstring: object, lines: list[str], prefix: str) -> bool:
     """
     rest = str(docstring).split("\n")[1:]
     # A backslash after the opening quotes joins the first two lines, and does no harm.
-    joined = lines[0].endswith("\\")
+    joined = lines[0].endswith(('"""\\', "'''\\"))
     if len(rest) != len(lines) - 1 - joined:
         return False
     return all(line.startswith(prefix) or not line.strip() for line in rest)
 
 
+def _indentation(line: str) -> tuple[str, str]:
+    """Return the indentation that counts, which a form feed starts anew, and what follows it."""
+    code = line.lstrip(" \t\f")
+    return line.removesuffix(code).rpartition("\f")[2], code
+
+
 def _outdent(line: str, prefix: str) -> str:
-    if line.startswith(prefix):
-        return line[len(prefix) :]
-    # A form feed starts the indentation anew.
-    indentation = _INDENTATION.match(line)[0]  # type: ignore[index]  # matches the empty string
-    after_feed = line[indentation.rfind("\f") + 1 :]
-    return after_feed.removeprefix(prefix) if "\f" in indentation else line
+    if "\f" in line:
+        line = "".join(_indentation(line))
+    return line.removeprefix(prefix)
