@@ -10,7 +10,7 @@ from rich.table import Table
 from lift_sys.backends.instants import now
 from lift_sys.commands.common import CommandError, Target, console, on_store, print_json, shown
 from lift_sys.spec_sessions import rules
-from lift_sys.spec_sessions.changing import change
+from lift_sys.spec_sessions.changing import change, process
 from lift_sys.spec_sessions.models import (
     HoleResolution,
     PromptRevision,
@@ -21,7 +21,7 @@ from lift_sys.spec_sessions.models import (
     Source,
     Status,
 )
-from lift_sys.spec_sessions.refine import ANSWER_TO, Refinement, refine
+from lift_sys.spec_sessions.refine import ANSWER_TO, Refinement
 from lift_sys.spec_sessions.store import SessionStore
 
 app = typer.Typer(help="Look at sessions and take them forward.", no_args_is_help=True)
@@ -127,15 +127,15 @@ def resolve(
     _report(session, target, f"resolution {len(session.pending_resolutions)} is stored")
 
 
-@app.command()
+@app.command("process")
 @on_store
-def process(
+def process_(
     target: Target,
     session_id: IdArgument,
 ) -> None:
     """Apply the pending resolutions to the current draft."""
     with target.open() as sessions:
-        session, done = change(sessions, session_id, refine)
+        session, done = process(sessions, session_id)
     if target.json:
         print_json(_refinement(session, done))
         return

@@ -7,6 +7,7 @@ from lift_sys.backends.call import WriteKey
 from lift_sys.backends.errors import SessionConflictError
 from lift_sys.spec_sessions import rules
 from lift_sys.spec_sessions.models import PromptSession
+from lift_sys.spec_sessions.refine import Refinement, refine
 from lift_sys.spec_sessions.store import AsyncSessionStore, SessionStore
 
 T = TypeVar("T")
@@ -20,6 +21,7 @@ def change(
     session_id: str,
     edit: Callable[[PromptSession], T],
     *,
+    when: Callable[[T], bool] = lambda _: True,
     idempotency_key: str | WriteKey | None = None,
 ) -> tuple[PromptSession, T]:
     """Get a session, edit it and store it; where another writer came first, on what it stored.
@@ -29,6 +31,7 @@ def change(
         session_id: which session.
         edit: changes the session it is given; is called again after a conflict. What it raises
             ends the change, with nothing stored.
+        when: says of what `edit` returned whether there is anything to store.
         idempotency_key: see ``SessionStore.update``.
 
     Returns:
@@ -45,6 +48,8 @@ def change(
     while True:
         attempt += 1
         result = edit(session)
+        if not when(result):
+            return session, result
         try:
             store.update(session, idempotency_key=idempotency_key)
         except SessionConflictError:
@@ -60,6 +65,7 @@ async def change_async(
     session_id: str,
     edit: Callable[[PromptSession], T],
     *,
+    when: Callable[[T], bool] = lambda _: True,
     idempotency_key: str | WriteKey | None = None,
 ) -> tuple[PromptSession, T]:
     """Change a session as ``change`` does, on an async store."""
@@ -70,6 +76,8 @@ async def change_async(
     while True:
         attempt += 1
         result = edit(session)
+        if not when(result):
+            return session, result
         try:
             await store.update(session, idempotency_key=idempotency_key)
         except SessionConflictError:
@@ -78,3 +86,29 @@ async def change_async(
             session = await store.refresh(session)
         else:
             return session, result
+
+
+def process(
+    store: SessionStore, session_id: str, *, idempotency_key: str | WriteKey | None = None
+) -> tuple[PromptSession, Refinement]:
+    """Apply the pending resolutions of a stored session; nothing is stored where none applies.
+
+    May run twice, or in two places at once: each resolution is applied once.
+
+    Raises:
+        SessionNotFoundError: there is no such session.
+    """
+    return change(store, session_id, refine, when=_has_draft, idempotency_key=idempotency_key)
+
+
+async def process_async(
+    store: AsyncSessionStore, session_id: str, *, idempotency_key: str | WriteKey | None = None
+) -> tuple[PromptSession, Refinement]:
+    """Apply the pending resolutions of a stored session as ``process`` does, on an async store."""
+    return await change_async(
+        store, session_id, refine, when=_has_draft, idempotency_key=idempotency_key
+    )
+
+
+def _has_draft(done: Refinement) -> bool:
+    return done.draft is not None
