@@ -1,8 +1,8 @@
 """lift-sys on Modal: deploy with ``modal deploy -m lift_sys.modal_app``.
 
-Modal runs an input at least once: again after a preemption, or in two containers at the same time.
+Modal runs an input at least once: again after a preemption, or in two containers at a time.
 ``process_session`` may be run so. It takes what is pending now, and its write is fenced by the
-version it read; a second run finds nothing pending, or is refused and looks again. Nothing is opened
+version it read; a second run finds nothing pending, or is refused and looks again. Nothing opens
 at import.
 """
 
