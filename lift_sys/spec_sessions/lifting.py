@@ -21,7 +21,7 @@ def sessions_from(functions: Iterable[LiftedFunction]) -> Iterator[PromptSession
     The session starts from the function's source, with the lifted representation as its first
     draft. Its id follows from the path, the name and the source, so that lifting the same code
     again gives the same ids. Escapes in a docstring may stand for what no store keeps (U+0000,
-    lone surrogates): U+FFFD replaces them.
+    lone surrogates): U+FFFD replaces them. Bytes of a path that are no UTF-8 become escapes.
 
     Args:
         functions: what ``lift_file`` or ``lift_functions`` returned for one file.
@@ -30,7 +30,7 @@ def sessions_from(functions: Iterable[LiftedFunction]) -> Iterator[PromptSession
     for function in functions:
         same = (function.qualified_name, function.source)
         seen[same] += 1
-        path = function.ir.metadata.source_path or ""
+        path = _named(function.ir.metadata.source_path or "")
         session = PromptSession.create_new(
             source="code",
             original_input=function.source,
@@ -40,6 +40,11 @@ def sessions_from(functions: Iterable[LiftedFunction]) -> Iterator[PromptSession
         name = "\0".join((path, *same, str(seen[same])))
         session.session_id = str(uuid.uuid5(_NAMESPACE, name))
         yield session
+
+
+def _named(path: str) -> str:
+    # A file name is bytes; those that are no UTF-8 stand in the text as lone surrogates.
+    return path.encode("utf-8", "backslashreplace").decode()
 
 
 def _draft(ir: IntermediateRepresentation) -> IRDraft:
