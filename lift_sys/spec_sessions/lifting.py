@@ -5,8 +5,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from lift_sys.backends.errors import InvalidSessionError
-from lift_sys.backends.json_values import check_model
+from pydantic_core import PydanticSerializationError
+
 from lift_sys.ir.lifter import LiftedFunction
 from lift_sys.ir.models import IntermediateRepresentation
 from lift_sys.spec_sessions.models import IRDraft, PromptSession
@@ -59,10 +59,10 @@ def _draft(ir: IntermediateRepresentation) -> IRDraft:
 
 def _storable(ir: IntermediateRepresentation) -> IntermediateRepresentation:
     try:
-        check_model(ir, "ir")
-    except InvalidSessionError:
-        return IntermediateRepresentation.from_dict(_replaced(ir.to_dict()))
-    return ir
+        storable = "\\u0000" not in ir.to_json()
+    except PydanticSerializationError:  # a lone surrogate
+        storable = False
+    return ir if storable else IntermediateRepresentation.from_dict(_replaced(ir.to_dict()))
 
 
 def _replaced(value: Any) -> Any:
