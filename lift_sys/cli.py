@@ -15,6 +15,7 @@ from lift_sys.commands.common import console, run_app
 from lift_sys.commands.copying import copy
 from lift_sys.commands.demo import demo
 from lift_sys.commands.lifting import lift
+from lift_sys.commands.serving import serve
 from lift_sys.local.cli import app as local_app
 
 app = typer.Typer(
@@ -28,6 +29,7 @@ app = typer.Typer(
 app.command()(demo)
 app.command()(lift)
 app.command()(copy)
+app.command()(serve)
 app.add_typer(session.app, name="session")
 app.add_typer(local_app, name="local")
 app.add_typer(migrate_app, name="migrate")

@@ -145,7 +145,8 @@ class LocalSupabase:
             role: the database role it acts as.
             expires_in: seconds from now; negative for a token that has expired.
         """
-        claims = {"sub": user_id, "role": role, "aud": "authenticated"}
+        issuer = f"{self.url}/auth/v1"
+        claims = {"sub": user_id, "role": role, "aud": "authenticated", "iss": issuer}
         return self._known.token(claims, expires_in=expires_in)
 
     @property

@@ -11,7 +11,15 @@ from typing import Any, Final, Generic, Self, TypeVar
 
 from pydantic_core import from_json
 
-from lift_sys.backends.call import AsyncBackend, Backend, Flow, User, run, run_async
+from lift_sys.backends.call import (
+    AsyncBackend,
+    Backend,
+    Flow,
+    User,
+    WriteKey,
+    run,
+    run_async,
+)
 from lift_sys.backends.errors import StoreClosedError, UserRequiredError
 from lift_sys.backends.memory import MemoryBackend
 from lift_sys.backends.remote import BUDGET as DEFAULT_BUDGET
@@ -76,12 +84,14 @@ class _SyncStore(_Store[Backend]):
     def _run(self, flow: Flow[T]) -> T:
         return run(flow, self._backend, self._usable())
 
-    def create(self, session: PromptSession, *, idempotency_key: str | None = None) -> str:
+    def create(
+        self, session: PromptSession, *, idempotency_key: str | WriteKey | None = None
+    ) -> str:
         """See ``SessionStore.create``."""
         return self._run(operations.create(self._origin, session, idempotency_key))
 
     def create_many(
-        self, sessions: Iterable[PromptSession], *, idempotency_key: str | None = None
+        self, sessions: Iterable[PromptSession], *, idempotency_key: str | WriteKey | None = None
     ) -> list[str]:
         """See ``SessionStore.create_many``."""
         return self._run(operations.create_many(self._origin, sessions, idempotency_key))
@@ -90,7 +100,9 @@ class _SyncStore(_Store[Backend]):
         """See ``SessionStore.get``."""
         return self._run(operations.get(self._origin, session_id))
 
-    def update(self, session: PromptSession, *, idempotency_key: str | None = None) -> None:
+    def update(
+        self, session: PromptSession, *, idempotency_key: str | WriteKey | None = None
+    ) -> None:
         """See ``SessionStore.update``."""
         self._run(operations.update(self._origin, session, idempotency_key))
 
@@ -145,12 +157,14 @@ class _AsyncStore(_Store[AsyncBackend]):
     async def _run(self, flow: Flow[T]) -> T:
         return await run_async(flow, self._backend, self._usable())
 
-    async def create(self, session: PromptSession, *, idempotency_key: str | None = None) -> str:
+    async def create(
+        self, session: PromptSession, *, idempotency_key: str | WriteKey | None = None
+    ) -> str:
         """See ``SessionStore.create``."""
         return await self._run(operations.create(self._origin, session, idempotency_key))
 
     async def create_many(
-        self, sessions: Iterable[PromptSession], *, idempotency_key: str | None = None
+        self, sessions: Iterable[PromptSession], *, idempotency_key: str | WriteKey | None = None
     ) -> list[str]:
         """See ``SessionStore.create_many``."""
         return await self._run(operations.create_many(self._origin, sessions, idempotency_key))
@@ -159,7 +173,9 @@ class _AsyncStore(_Store[AsyncBackend]):
         """See ``SessionStore.get``."""
         return await self._run(operations.get(self._origin, session_id))
 
-    async def update(self, session: PromptSession, *, idempotency_key: str | None = None) -> None:
+    async def update(
+        self, session: PromptSession, *, idempotency_key: str | WriteKey | None = None
+    ) -> None:
         """See ``SessionStore.update``."""
         await self._run(operations.update(self._origin, session, idempotency_key))
 
@@ -236,7 +252,10 @@ class SQLiteSessionStore(_SyncStore):
         path: the file.
         user_id: the user it acts for.
         timeout: for how many seconds a call waits for other writers before it raises
-            ``StoreUnavailableError``.
+            ``StoreUnavailableError``; 0 to 86,400.
+
+    Raises:
+        ValueError: `path` names no file, or `timeout` is none.
     """
 
     def __init__(
@@ -426,4 +445,6 @@ def _user(user_id: str | None, access_token: str | None) -> User | None:
 def _file(path: str | Path) -> Path:
     if str(path) in ("", ":memory:"):
         raise ValueError("path: name a file, or take InMemorySessionStore to keep nothing on disk")
+    if "\0" in str(path):
+        raise ValueError("path: holds U+0000; remove it")
     return Path(path)
