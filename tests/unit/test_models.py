@@ -302,10 +302,6 @@ def test_another_id_makes_another_session() -> None:
         store.create(session)
         session.session_id = "copied"
         store.create(session)
-        assert {s.session_id for s in store.list_all()} == {
-            "copied",
-            *(s.session_id for s in store.list_all() if s.session_id != "copied"),
-        }
         assert len(store.list_all()) == 2
 
 
@@ -332,7 +328,9 @@ def test_a_preview_is_the_first_line_cut_short(text: str, preview: str) -> None:
 
 
 texts = st.text(st.characters(exclude_categories=["Cs"]))
-metadata = st.dictionaries(texts, st.integers() | st.floats(allow_nan=False) | texts | st.none())
+metadata = st.dictionaries(
+    texts, st.integers() | st.floats(allow_nan=False, allow_infinity=False) | texts | st.none()
+)
 
 
 @given(st.lists(st.tuples(texts, metadata), max_size=4), metadata)
