@@ -113,6 +113,29 @@ class Service:
             fault, times=times, when=lambda request: call in request.path
         )
 
+    def fault_then(
+        self, fault: Fault, call: str, action: Callable[[], object]
+    ) -> AbstractContextManager[Injection[Any]]:
+        """Make the first request for a function go wrong; act before the second one passes on.
+
+        The action must not pass this gateway or wire itself, which waits for it.
+        """
+        seen = 0
+
+        def is_first(request: Any) -> bool:
+            nonlocal seen
+            said = request if self.kind == "postgres" else request.path.encode()
+            seen += call.encode() in said
+            if seen == 2:
+                action()
+            return seen == 1
+
+        proxy: Any = self.wire if self.kind == "postgres" else self.stack.gateway
+        faults: AbstractContextManager[Injection[Any]] = proxy.fault(
+            fault, times=None, when=is_first
+        )
+        return faults
+
     @contextmanager
     def counted(self) -> Iterator[Callable[[], int]]:
         """Count the requests, or round trips, made inside the block."""
