@@ -561,7 +561,7 @@ $$;
 comment on function public.list_sessions_v1 is 'Summaries of a user''s sessions, latest first.';
 
 -- Whole sessions in the order of their ids, which no write changes: a caller that pages through
--- them misses none. A page ends at 200 sessions or at about 5,000 items.
+-- them misses none. A page ends at 200 sessions or at about 10,000 items.
 create function public.load_sessions_v1(p_user_id text, p_arguments json)
 returns json
 language plpgsql stable security invoker set search_path = ''
@@ -585,7 +585,7 @@ begin
       from counted as c
     ),
     page as (
-      select p.id from placed as p where p.number <= 200 and p.items_before < 5000
+      select p.id from placed as p where p.number <= 200 and p.items_before < 10000
     )
     select json_build_object(
       'sessions', (
