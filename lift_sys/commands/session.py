@@ -20,7 +20,6 @@ from lift_sys.spec_sessions.models import (
     SessionPage,
     Source,
     Status,
-    preview_of,
 )
 from lift_sys.spec_sessions.refine import ANSWER_TO, Refinement
 from lift_sys.spec_sessions.store import SessionStore
@@ -214,7 +213,7 @@ def print_session(session: PromptSession) -> None:
         console.print(table if table.row_count else "No hole is open.")
     history = Table("when (UTC)", "what", "text", title="History", box=box.SIMPLE_HEAD)
     for when, what, text in _events(session):
-        history.add_row(f"{when:%Y-%m-%d %H:%M:%S}", shown(what), shown(preview_of(text)))
+        history.add_row(f"{when:%Y-%m-%d %H:%M:%S}", shown(what), shown(text.strip().partition("\n")[0]))
     console.print(history)
 
 
