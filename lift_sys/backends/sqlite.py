@@ -74,6 +74,7 @@ class SQLiteBackend:
     """
 
     def __init__(self, path: Path, layout: Layout, timeout: float = DEFAULT_TIMEOUT) -> None:
+        self._idle: Connections = deque()
         if not 0 <= timeout <= MAX_TIMEOUT:
             raise ValueError(f"timeout: must be from 0 to {MAX_TIMEOUT:.0f} seconds")
         self._path = path.absolute()  # the process may change its folder later
@@ -81,7 +82,6 @@ class SQLiteBackend:
         self._layout = layout
         self._timeout = timeout
         self._closed = False
-        self._idle: Connections = deque()
         self.begin_anew()
         watch_forks(self)
 
@@ -93,6 +93,10 @@ class SQLiteBackend:
         self._opened: tuple[int, int] | None = None
         self._opening = threading.Lock()
         self._write_turn = threading.Lock()
+
+    def __del__(self) -> None:
+        # A store that nobody closed leaves nothing for the interpreter to warn of.
+        self._drop_idle()
 
     def execute(self, call: Call[T], user: User) -> T:
         """Carry out `call` in one transaction and return its answer.
@@ -283,9 +287,9 @@ class SQLiteBackend:
 
     def _unopened(self, error: sqlite3.Error) -> SessionStoreError:
         folder = self._path.parent
-        if not folder.is_dir():
+        if not _is_folder(folder):
             return StoreUnavailableError(f"{self._path}: there is no folder {folder}; make it")
-        if self._path.is_dir():
+        if _is_folder(self._path):
             return StoreUnavailableError(f"{self._path} is a folder; name a file")
         return PermissionDeniedError(f"{self._path} cannot be opened: {error}; see its permissions")
 
@@ -302,6 +306,13 @@ _MEANINGS: Final[Mapping[int, tuple[type[SessionStoreError], str]]] = {
     sqlite3.SQLITE_CORRUPT: _DAMAGED,
     sqlite3.SQLITE_NOTADB: _DAMAGED,
 }
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # it may not be looked at, or no file can have that name
+        return False
 
 
 def _primary_code(error: sqlite3.Error) -> int:

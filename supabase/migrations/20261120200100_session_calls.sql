@@ -607,7 +607,7 @@ comment on function public.list_sessions_v1(text, json) is
   'Summaries of a user''s sessions, latest first.';
 
 -- Whole sessions in the order of their ids, which no write changes: a caller that pages through
--- them misses none. A page ends at 200 sessions, at about 5,000 items or at about 16 MiB of them.
+-- them misses none. A page ends at 200 sessions, at about 10,000 items or at about 16 MiB of them.
 create function public.load_sessions_v1(p_user_id text, p_arguments json)
 returns json
 language plpgsql stable security invoker
@@ -636,7 +636,7 @@ begin
     page as (
       select p.id
       from placed as p
-      where p.number <= 200 and p.items_before < 5000 and p.bytes_before < 16 * 1024 * 1024
+      where p.number <= 200 and p.items_before < 10000 and p.bytes_before < 16 * 1024 * 1024
     )
     select json_build_object(
       'sessions', coalesce(
