@@ -19,6 +19,7 @@ from lift_sys.spec_sessions import (
 from lift_sys.spec_sessions.functions import FUNCTIONS
 from lift_sys.spec_sessions.memory_sessions import MemorySessions
 from tests.databases import ask
+from tests.debian import postgres_15
 from tests.integration.local.processes import wait_for
 
 REMEDY = "run `lift-sys migrate up`"
@@ -52,10 +53,9 @@ def test_postgres_with_an_older_release(empty: str, tmp_path: Path) -> None:
         assert_outdated(store)
 
 
-def test_postgres_without_the_roles_of_supabase(old_server: str) -> None:
-    """A server that nobody ever migrated has not even the role that a call runs as."""
-    assert ask(old_server, "select 1 from pg_roles where rolname = 'authenticated'") == []
-    with PostgresSessionStore(old_server, "ann") as store:
+def test_postgres_that_nobody_ever_migrated() -> None:
+    """Such a server has not even the role that a call runs as."""
+    with postgres_15() as url, PostgresSessionStore(url, "ann") as store:
         assert_outdated(store)
 
 
