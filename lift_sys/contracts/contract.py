@@ -95,7 +95,7 @@ class Contract:
         identity: its ``$id``.
         version: the version of the schema, not of any data.
         metadata: what it says of persistence.
-        names: theme, domain and aspect; empty where the path does not tell them.
+        names: theme, domain and aspect, from the path or else the ``$id``; empty if neither tells.
         root: the schema itself.
     """
 
@@ -136,7 +136,7 @@ class Contract:
             return name
         if not self.names:
             self.root.refuse(
-                "the path names no table: put the file at {theme}/{domain}/{aspect}" + SUFFIX
+                "neither path nor $id names a table: put it at {theme}/{domain}/{aspect}" + SUFFIX
             )
         parts = [snake_case(part) for part in self.names]
         if not all(parts):
@@ -170,7 +170,7 @@ class Workspace:
         identity = view.schema.get("$id")
         if not isinstance(identity, str) or not identity.strip("#"):
             view.refuse("a contract needs an $id, such as match:dilemma:current", "$id")
-        names = self._names(path, metadata)
+        names = self._names(path, metadata) or _names_in(identity)
         return Contract(path, view.file, identity, version, metadata, names, view)
 
     def load_all(self) -> tuple[list[Contract], list[ContractError]]:
@@ -200,6 +200,12 @@ class Workspace:
             return ()
         theme, *domain, aspect = parts
         return (theme, metadata.domain or "_".join(domain), metadata.resource or aspect)
+
+
+def _names_in(identity: str) -> tuple[str, ...]:
+    """Return theme, domain and aspect where the ``$id`` states them, as match:dilemma:current."""
+    parts = tuple(identity.split(":"))
+    return parts if len(parts) == _PATH_PARTS and all(snake_case(part) for part in parts) else ()
 
 
 def refuse_collisions(contracts: Sequence[Contract], tables: Sequence[str]) -> None:

@@ -5,12 +5,14 @@ nothing. Tables that others refer to come first; each file gets a second of its 
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 from lift_sys.contracts.contract import Contract, refuse_collisions
+from lift_sys.contracts.errors import ContractError
 from lift_sys.contracts.migrations import TIMESTAMP_FORMAT, read_migrations
 from lift_sys.contracts.sql import render
 from lift_sys.contracts.tables import Table, tables_for
@@ -33,13 +35,18 @@ def utc_now() -> datetime:
 
 
 def plan(
-    contracts: Sequence[Contract], migrations: Path, *, clock: Clock = utc_now
+    contracts: Sequence[Contract],
+    migrations: Path,
+    *,
+    others: Sequence[Contract] = (),
+    clock: Clock = utc_now,
 ) -> list[PlannedMigration]:
     """Return the migrations that ``contracts`` lack, in the order in which they apply.
 
     Args:
         contracts: the contracts to generate from.
         migrations: the folder of the migrations there are; it need not exist.
+        others: contracts to generate nothing for, whose tables are taken all the same.
         clock: gives the generation time, to the second; tests inject their own.
 
     Raises:
@@ -48,7 +55,7 @@ def plan(
     """
     existing = read_migrations(migrations)
     tables = [table for contract in contracts for table in tables_for(contract)]
-    refuse_collisions([t.contract for t in tables], [t.name for t in tables])
+    _refuse_taken(tables, others)
     missing = [t for t in tables if not t.is_by_hand and t.name not in existing.tables]
     moment = existing.next_moment(clock())
     planned: list[PlannedMigration] = []
@@ -74,6 +81,16 @@ def write(planned: Sequence[PlannedMigration]) -> None:
 def file_stem(table: str) -> str:
     """Return the table's name as part of a file's name, without what file systems refuse."""
     return "".join(character if character.isalnum() else "_" for character in table)
+
+
+def _refuse_taken(tables: Sequence[Table], others: Sequence[Contract]) -> None:
+    taken: list[Table] = []
+    for contract in others:
+        # What is wrong with another contract is not this one's concern.
+        with suppress(ContractError):
+            taken.extend(tables_for(contract))
+    everything = [*taken, *tables]
+    refuse_collisions([t.contract for t in everything], [t.name for t in everything])
 
 
 def _in_order(tables: Sequence[Table]) -> list[Table]:
