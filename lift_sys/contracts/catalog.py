@@ -30,7 +30,7 @@ _COLUMNS: Final = """
     order by a.attrelid, a.attnum
 """
 _CHECKS: Final = """
-    select conrelid as oid, conkey[1] as number,
+    select conrelid as oid, conname as name, conkey[1] as number,
       pg_catalog.pg_get_expr(conbin, conrelid) as condition
     from pg_catalog.pg_constraint
     where conrelid = any(%(oids)s) and contype = 'c' and array_length(conkey, 1) = 1
@@ -58,7 +58,7 @@ _GRANTS: Final = """
 
 @dataclass(frozen=True)
 class LiveColumn:
-    """A column as the database has it; ``checks`` are the CHECKs over it alone."""
+    """A column as the database has it; ``checks`` are the CHECKs over it alone, by name."""
 
     name: str
     type: str
@@ -67,7 +67,7 @@ class LiveColumn:
     identity: bool
     generated: bool
     labels: tuple[str, ...] | None
-    checks: tuple[str, ...]
+    checks: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ def _columns(
             row["identity"],
             row["generated"],
             None if row["labels"] is None else tuple(row["labels"]),
-            tuple(c["condition"] for c in checks if c["number"] == row["number"]),
+            {c["name"]: c["condition"] for c in checks if c["number"] == row["number"]},
         )
         for row in rows
     }

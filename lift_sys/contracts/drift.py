@@ -186,7 +186,7 @@ class _Comparison:
             remedy = "compare them with the contract by hand"
             yield self._warning("unknown-values", column.name, message, remedy)
             return
-        remedy = self._set_check(column)
+        remedy = self._set_checks(column, live)
         refused = [value for value, wish in wanted.items() if wish and not tried[value]]
         if refused:
             message = f"the table refuses {_shown(refused)}, which the contract accepts"
@@ -203,7 +203,9 @@ class _Comparison:
             return {value: value in live.labels for value in values}
         name = identifier(live.name)
         # A CHECK whose condition is null accepts the value.
-        conditions = " and ".join(f"({check}) is not false" for check in live.checks) or "true"
+        conditions = (
+            " and ".join(f"({check}) is not false" for check in live.checks.values()) or "true"
+        )
         listed = ", ".join(f"({number}, {literal(v)})" for number, v in enumerate(values))
         query = f"select n, {conditions} from (select n, v::{live.type} as {name} from "  # noqa: S608 - quoted by literal and identifier; the rest is the catalog's
         query += f"(values {listed}) as given(n, v)) as tried order by n"
@@ -220,12 +222,12 @@ class _Comparison:
         except (psycopg.DataError, psycopg.ProgrammingError, psycopg.InternalError):
             return None
 
-    def _set_check(self, column: Column) -> str:
-        constraint = f"{self._table.name}_{column.name}_check"
-        if not column.checks:
-            return f"let the CHECKs on {column.name} accept what the contract does"
-        dropped = self._alter(f"drop constraint {identifier(constraint)}")
-        return f"{dropped}; then add check ({column.checks[0]})"
+    def _set_checks(self, column: Column, live: LiveColumn) -> str:
+        if live.labels is not None:
+            return f"let the enum type {live.type} and the contract list the same values"
+        actions = [f"drop constraint {identifier(name)}" for name in live.checks]
+        actions += [f"add check ({check})" for check in column.checks]
+        return self._alter(", ".join(actions)) if actions else "bring the contract's values in line"
 
     def _row_security(self) -> Iterator[Finding]:
         if not self._live.row_security:
@@ -352,7 +354,7 @@ def _further_values(column: Column, live: LiveColumn) -> list[str]:
         return []
     if live.labels is not None:
         return list(live.labels)
-    conditions = " ".join(live.checks)
+    conditions = " ".join(live.checks.values())
     if column.type in _NUMERIC:
         numbers = [int(value) for value in re.findall(r"-?\d+", conditions)][:100]
         biggest = max([abs(int(float(v))) for v in column.allowed] + [abs(n) for n in numbers])

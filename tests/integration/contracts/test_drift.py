@@ -1,5 +1,6 @@
 """A planted drift of each kind is found in a live database, and its remedy says how to end it."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -38,14 +39,14 @@ PLANTED: dict[str, tuple[str, str, str, str]] = {
             add check (state = any (array['open', 'paid']))""",
         "narrowed-values",
         "shop_order_current.state",
-        "then add check (state in ('open', 'paid', 'it''s void'))",
+        "add check (state in ('open', 'paid', 'it''s void'))",
     ),
     "a widened enum": (
         f"""alter table {TABLE} drop constraint shop_order_current_state_check,
             add check (state in ('open', 'paid', 'it''s void', 'lost'))""",
         "widened-values",
         "shop_order_current.state",
-        "then add check (state in ('open', 'paid', 'it''s void'))",
+        "add check (state in ('open', 'paid', 'it''s void'))",
     ),
     "an enum no longer checked": (
         f"alter table {TABLE} drop constraint shop_order_current_state_check",
@@ -58,7 +59,7 @@ PLANTED: dict[str, tuple[str, str, str, str]] = {
             add check (grade in (1, 2, 3, 7))""",
         "widened-values",
         "shop_order_current.grade",
-        "then add check (grade in (1, 2, 3))",
+        "add check (grade in (1, 2, 3))",
     ),
     "a narrowed bound": (
         f"alter table {TABLE} add check (amount < 50)",
@@ -171,6 +172,8 @@ PLANTED: dict[str, tuple[str, str, str, str]] = {
 }
 # A change to a column can show in more than one way.
 BESIDES = {"a renamed column": {"unfilled-column"}, "a weakened policy": set[str]()}
+# Where the remedy is no single statement to run as it stands.
+IN_WORDS = {"a dropped table", "a table without a contract"}
 
 
 @pytest.fixture(scope="module")
@@ -235,15 +238,7 @@ def test_a_planted_drift_is_found_with_its_remedy(
     assert {found.code for found in findings} - {code} == BESIDES.get(kind, set())
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [
-        k
-        for k, (_, code, *_) in PLANTED.items()
-        if code
-        not in {"missing-table", "widened-values", "narrowed-values", "table-without-contract"}
-    ],
-)
+@pytest.mark.parametrize("kind", [kind for kind in PLANTED if kind not in IN_WORDS])
 def test_the_remedy_ends_the_drift(
     project: Project, new_database: Callable[[], str], kind: str
 ) -> None:
@@ -252,10 +247,8 @@ def test_the_remedy_ends_the_drift(
         project.apply(connection)
         _plant(connection, statement)
         (finding,) = [found for found in project.check(connection) if found.code == code]
-        _plant(
-            connection,
-            finding.remedy.split(" or alter ")[0].split(", add the")[0].split(", or say")[0],
-        )
+        # What follows the statement are the other ways to end it, in words.
+        _plant(connection, re.split(r" or |, add the", finding.remedy)[0].rstrip(","))
         assert project.check(connection) == []
 
 
