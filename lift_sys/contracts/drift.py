@@ -376,11 +376,11 @@ def _same_policy(live: LivePolicy, using: str | None, with_check: str | None) ->
 
 
 def _bare(expression: str | None) -> str | None:
-    """Return an expression without what Postgres adds when it shows one: parentheses and casts."""
+    """Return an expression without what Postgres adds to it: parentheses, aliases and casts."""
     if expression is None:
         return None
     # A literal's own cast to text is noise; one to another type would change the meaning.
-    return re.sub(r"::text\b|[\s()]", "", expression).lower()
+    return re.sub(r"::text\b| as uuid\b|[\s()]", "", expression.lower())
 
 
 def _shown(values: Sequence[str], limit: int = 5) -> str:

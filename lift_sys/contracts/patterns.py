@@ -46,7 +46,8 @@ def translate(pattern: str) -> str:
     """
     translated = "".join(_translate(pattern))
     try:
-        re.compile(translated)
+        # Python and Postgres agree on what is well formed, but for the name of a word boundary.
+        re.compile(translated.replace(r"\y", r"\b").replace(r"\Y", r"\B"))
     except (re.error, OverflowError, RecursionError) as error:
         raise UntranslatableError(f"it is no regular expression ({error})") from error
     return translated

@@ -134,7 +134,7 @@ def _index_sql(table: Table, index: Index) -> str:
     unique = "unique " if index.unique else ""
     method = "" if index.method == "btree" else f"using {index.method} "
     where = f" where {index.where}" if index.where else ""
-    terms = ", ".join(f"({t})" if t.startswith("(") else t for t in index.terms)
+    terms = ", ".join(index.terms)
     name = identifier(index.name)
     return f"create {unique}index {name} on {qualified(table.name)} {method}({terms}){where};"
 
