@@ -9,6 +9,7 @@ Whether a migration is needed does not follow from the version: a JSONB document
 fields freely. So the two tables themselves are compared.
 """
 
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
@@ -87,6 +88,20 @@ class Change:
 
 
 @dataclass(frozen=True)
+class Pair:
+    """Two places still to be compared: those that speak of one value, before and after."""
+
+    old: tuple[View, ...]
+    new: tuple[View, ...]
+    pointer: str
+
+    @property
+    def key(self) -> tuple[tuple[int, ...], ...]:
+        """What is equal for two pairs of the same places."""
+        return tuple(tuple(id(view.schema) for view in views) for views in (self.old, self.new))
+
+
+@dataclass(frozen=True)
 class Comparison:
     """What lies between two versions of a contract.
 
@@ -133,24 +148,43 @@ def compare(old: Contract, new: Contract) -> Comparison:
     altered = [_structure(table) for table in before] != [_structure(table) for table in after]
     changes = [
         replace(change, migration=altered and _touches(change, changed))
-        for change in _compare_shapes(old.root.shape(), new.root.shape(), "", frozenset())
+        for change in _walk(Pair((old.root,), (new.root,), ""))
     ]
     changes.sort(key=lambda change: (-change.bump, change.pointer, change.message))
     return Comparison(old.version, new.version, tuple(dict.fromkeys(changes)), altered)
 
 
-def _compare_shapes(
-    old: Shape, new: Shape, path: str, seen: frozenset[tuple[int, int]]
-) -> Iterator[Change]:
-    pair = (id(old.view.schema), id(new.view.schema))
-    if pair in seen:
+def _walk(root: Pair) -> Iterator[Change]:
+    """Yield the changes at ``root`` and below, level by level.
+
+    A definition that several places share is compared once, which also ends the walk through
+    recursive ones.
+    """
+    waiting, seen = deque([root]), set[tuple[tuple[int, ...], ...]]()
+    while waiting:
+        pair = waiting.popleft()
+        if pair.key in seen:
+            continue
+        seen.add(pair.key)
+        for found in _compare_pair(pair):
+            if isinstance(found, Pair):
+                waiting.append(found)
+            else:
+                yield found
+
+
+def _compare_pair(pair: Pair) -> Iterator[Change | Pair]:
+    impossible = [any(view.schema is False for view in views) for views in (pair.old, pair.new)]
+    if any(impossible):
+        if impossible[0] != impossible[1]:
+            yield Change(pair.pointer, "it became possible, or impossible, to have it", Bump.MAJOR)
         return
-    seen = seen | {pair}
+    old, new, path = Shape.of(pair.old), Shape.of(pair.new), pair.pointer
     yield from _types(old, new, path)
     yield from _values(old, new, path)
     yield from _keywords(old, new, path)
-    yield from _properties(old, new, path, seen)
-    yield from _nested(old, new, path, seen)
+    yield from _properties(old, new, path)
+    yield from _nested(old, new, path)
 
 
 def _types(old: Shape, new: Shape, path: str) -> Iterator[Change]:
@@ -202,17 +236,18 @@ def _said(shape: Shape, name: str) -> Any:
     return json_key(shape.get(name))
 
 
-def _properties(
-    old: Shape, new: Shape, path: str, seen: frozenset[tuple[int, int]]
-) -> Iterator[Change]:
-    for name in old.properties.keys() | new.properties.keys():
+def _properties(old: Shape, new: Shape, path: str) -> Iterator[Change | Pair]:
+    for name in dict.fromkeys([*old.properties, *new.properties]):
         place = path + pointer("properties", name)
         if name not in new.properties:
             yield _removed(old, new, name, place)
         elif name not in old.properties:
             yield _added(new, name, place)
         else:
-            yield from _kept(old, new, name, place, seen)
+            if (name in old.required) != (name in new.required):
+                state = "required" if name in new.required else "optional"
+                yield Change(place, f"the property is {state} now", Bump.MAJOR)
+            yield Pair(tuple(old.properties[name]), tuple(new.properties[name]), place)
 
 
 def _removed(old: Shape, new: Shape, name: str, place: str) -> Change:
@@ -230,18 +265,7 @@ def _added(new: Shape, name: str, place: str) -> Change:
     return Change(place, "an optional property was added", Bump.MINOR)
 
 
-def _kept(
-    old: Shape, new: Shape, name: str, place: str, seen: frozenset[tuple[int, int]]
-) -> Iterator[Change]:
-    if (name in old.required) != (name in new.required):
-        state = "required" if name in new.required else "optional"
-        yield Change(place, f"the property is {state} now", Bump.MAJOR)
-    yield from _compare_views(old.properties[name], new.properties[name], place, seen)
-
-
-def _nested(
-    old: Shape, new: Shape, path: str, seen: frozenset[tuple[int, int]]
-) -> Iterator[Change]:
+def _nested(old: Shape, new: Shape, path: str) -> Iterator[Change | Pair]:
     """Compare what stands below a shape besides its properties: items and alternatives."""
     for key in ("items", "anyOf", "oneOf"):
         before, after = _below(old, key), _below(new, key)
@@ -251,7 +275,7 @@ def _nested(
             continue
         for position, (one, other) in enumerate(zip(before, after, strict=True)):
             steps = (key,) if key == "items" else (key, position)
-            yield from _compare_views([one], [other], path + pointer(*steps), seen)
+            yield Pair((one,), (other,), path + pointer(*steps))
 
 
 def _below(shape: Shape, key: str) -> list[View]:
@@ -263,17 +287,6 @@ def _below(shape: Shape, key: str) -> list[View]:
         elif value is not None:
             found.append(layer.view.child(key))
     return found
-
-
-def _compare_views(
-    old: Sequence[View], new: Sequence[View], place: str, seen: frozenset[tuple[int, int]]
-) -> Iterator[Change]:
-    impossible = [any(view.schema is False for view in views) for views in (old, new)]
-    if any(impossible):
-        if impossible[0] != impossible[1]:
-            yield Change(place, "it became possible, or impossible, to have it", Bump.MAJOR)
-        return
-    yield from _compare_shapes(Shape.of(old), Shape.of(new), place, seen)
 
 
 def _structure(table: Table) -> object:

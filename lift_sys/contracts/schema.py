@@ -48,7 +48,8 @@ class SchemaSet:
         retrieving: Registry[Any] = Registry(
             retrieve=self._retrieve,  # type: ignore[call-arg]  # mypy cannot see through its attrs
         )
-        self._registry = retrieving.combine(jsonschema_specifications.REGISTRY)
+        self._registry = retrieving.combine(jsonschema_specifications.REGISTRY).crawl()
+        self._resources: dict[Path, Resource[Any]] = {}
 
     @cached_property
     def _paths_by_id(self) -> dict[str, Path]:
@@ -83,12 +84,13 @@ class SchemaSet:
         resource = _resource(schema, file)
         check_schema(schema, file)
         uri = _FILE_SCHEME + quote(path.resolve().as_posix().lstrip("/"))
-        registry = self._registry.with_resource(uri, resource)
+        registry = self._registry.with_resource(uri, resource).crawl()
         by_file = registry.resolver(base_uri=uri)
-        identity = next((schema[k] for k in _IDENTITY_KEYS if isinstance(schema.get(k), str)), "")
+        said = next((schema[k] for k in _IDENTITY_KEYS if isinstance(schema.get(k), str)), "")
+        identity = said.rstrip("#")
         by_id = by_file
         if identity and not identity.startswith("#"):
-            registry = registry.with_resource(identity, resource)
+            registry = registry.with_resource(identity, resource).crawl()
             by_id = registry.resolver(base_uri=identity)
         return View(schema, "", file, by_id, by_file)
 
@@ -98,7 +100,11 @@ class SchemaSet:
             path = (Path("/") / unquote(uri.removeprefix(_FILE_SCHEME))).resolve()
         if path is None or not path.is_relative_to(self.root) or not path.is_file():
             raise NoSuchResource(ref=uri)  # type: ignore[call-arg]  # as above
-        return _resource(read_json(path, self.shown(path)), self.shown(path))
+        # A registry forgets what it retrieves; the same file must give the same objects again.
+        if path not in self._resources:
+            file = self.shown(path)
+            self._resources[path] = _resource(read_json(path, file), file)
+        return self._resources[path]
 
 
 @dataclass(frozen=True)
