@@ -92,7 +92,7 @@ class SchemaSet:
         if identity and not identity.startswith("#"):
             registry = registry.with_resource(identity, resource).crawl()
             by_id = registry.resolver(base_uri=identity)
-        return View(schema, "", file, by_id, by_file)
+        return View(schema, (), file, by_id, by_file)
 
     def _retrieve(self, uri: str) -> Resource[Any]:
         path = self._paths_by_id.get(uri.rstrip("#"))
@@ -112,14 +112,19 @@ class View:
     """One place in a schema: the subschema, where it stands, and how its references resolve."""
 
     schema: Any
-    pointer: str
+    path: tuple[str | int, ...]
     file: str
     by_id: "Resolver[Any]" = field(repr=False, compare=False)
     by_file: "Resolver[Any]" = field(repr=False, compare=False)
 
+    @property
+    def pointer(self) -> str:
+        """The JSON pointer of this place, seen from the contract's root through references."""
+        return pointer(*self.path)
+
     def refuse(self, reason: str, *below: str) -> NoReturn:
         """Raise a ``ContractError`` for this place, or for the place ``below`` it."""
-        raise ContractError(self.file, self.pointer + pointer(*below), reason)
+        raise ContractError(self.file, pointer(*self.path, *below), reason)
 
     def child(self, *path: str | int) -> "View":
         """Return the place ``path`` below this one."""
@@ -129,7 +134,7 @@ class View:
         by_id = self.by_id
         if isinstance(schema, dict) and isinstance(schema.get("$id"), str):
             by_id = by_id.in_subresource(DRAFT202012.create_resource(schema))
-        return replace(self, schema=schema, pointer=self.pointer + pointer(*path), by_id=by_id)
+        return View(schema, (*self.path, *path), self.file, by_id, self.by_file)
 
     def target(self) -> "View":
         """Return the place that this one's ``$ref`` names.
@@ -147,9 +152,8 @@ class View:
                     raise
                 continue
             if isinstance(found.contents, bool | dict):
-                return View(
-                    found.contents, f"{self.pointer}/$ref", self.file, found.resolver, self.by_file
-                )
+                path = (*self.path, "$ref")
+                return View(found.contents, path, self.file, found.resolver, self.by_file)
         return self.refuse(f"{reference!r} names no schema below the root; none is fetched", "$ref")
 
     def shape(self) -> "Shape":

