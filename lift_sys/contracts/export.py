@@ -4,14 +4,13 @@ import importlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel
 from pydantic.errors import PydanticInvalidForJsonSchema, PydanticSchemaGenerationError
 
 from lift_sys.contracts.contract import METADATA_KEY, Version
-
-DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+from lift_sys.contracts.schema import DIALECT
 
 
 def export(

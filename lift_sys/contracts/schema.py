@@ -5,6 +5,7 @@ A ``SchemaSet`` loads the files below one folder; nothing outside it is ever rea
 following references, joining ``allOf`` and taking null out of ``anyOf``.
 """
 
+import itertools
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,8 +19,8 @@ import jsonschema_specifications  # type: ignore[import-untyped]  # it ships no 
 from jsonschema.exceptions import best_match
 from jsonschema.validators import Draft202012Validator, validator_for
 from referencing import Registry, Resource
-from referencing.exceptions import CannotDetermineSpecification, NoSuchResource, Unresolvable
-from referencing.jsonschema import DRAFT202012, UnknownDialect
+from referencing.exceptions import NoSuchResource, Unresolvable
+from referencing.jsonschema import DRAFT202012, UnknownDialect, specification_with
 
 from lift_sys.contracts.errors import ContractError
 
@@ -28,8 +29,12 @@ if TYPE_CHECKING:
 
 ALL_TYPES: Final = frozenset({"string", "number", "boolean", "object", "array"})
 """Every JSON type but null; an integer is a number."""
-MAX_LAYERS: Final = 1_000
+DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+"""The dialect of a schema that names none."""
+MAX_LAYERS: Final = 10_000
 """How many subschemas may speak of one place; more is refused rather than computed."""
+MAX_REFERENCES: Final = 100
+"""How many references may lead from one to the next before a place is reached."""
 
 _FILE_SCHEME: Final = "file:///"
 _IDENTITY_KEYS: Final = ("$id", "id")
@@ -81,8 +86,8 @@ class SchemaSet:
         schema = read_json(path, file)
         if not isinstance(schema, dict):
             raise ContractError(file, "", "a contract is a JSON object, not a bare value")
-        resource = _resource(schema, file)
         check_schema(schema, file)
+        resource = _resource(schema)
         uri = _FILE_SCHEME + quote(path.resolve().as_posix().lstrip("/"))
         registry = self._registry.with_resource(uri, resource).crawl()
         by_file = registry.resolver(base_uri=uri)
@@ -103,7 +108,7 @@ class SchemaSet:
         # A registry forgets what it retrieves; the same file must give the same objects again.
         if path not in self._resources:
             file = self.shown(path)
-            self._resources[path] = _resource(read_json(path, file), file)
+            self._resources[path] = _resource(read_json(path, file))
         return self._resources[path]
 
 
@@ -200,12 +205,8 @@ class Shape:
     def of(cls, views: Iterable[View]) -> "Shape":
         """Return the shape of what all ``views`` accept at once (see ``View.shape``)."""
         views = list(views)
-        layers: list[Layer] = []
-        for view in views:
-            for layer in _layers(view, ()):
-                layers.append(layer)
-                if len(layers) > MAX_LAYERS:
-                    view.refuse(f"more than {MAX_LAYERS} subschemas speak of this place")
+        visits = itertools.count()
+        layers = [layer for view in views for layer in _layers(view, (), visits)]
         types = _meet(layer.types for layer in layers)
         nullable = all(layer.nullable for layer in layers)
         enum = _common_values([layer.enum for layer in layers if layer.enum is not None], types)
@@ -319,6 +320,12 @@ def read_json(path: Path, file: str) -> Any:
 
 def check_schema(schema: Any, file: str) -> None:
     """Raise a ``ContractError`` unless ``schema`` is valid in the dialect its ``$schema`` names."""
+    dialect = schema.get("$schema", DIALECT)
+    try:
+        specification_with(dialect)
+    except (UnknownDialect, AttributeError) as unknown:
+        reason = f"{dialect!r} is no JSON Schema dialect known here"
+        raise ContractError(file, "/$schema", reason) from unknown
     validator = validator_for(schema, default=Draft202012Validator)
     try:
         # Formats are not asserted: whether a pattern is a regular expression is not for Python's
@@ -336,15 +343,21 @@ def one_sentence(message: str, limit: int = 160) -> str:
     return line if len(line) <= limit else line[:limit] + "..."
 
 
-def _resource(schema: Any, file: str) -> Resource[Any]:
-    try:
-        return Resource.from_contents(schema, default_specification=DRAFT202012)
-    except (CannotDetermineSpecification, UnknownDialect, AttributeError) as error:
-        raise ContractError(file, "/$schema", "is no JSON Schema dialect known here") from error
+def _resource(schema: Any) -> Resource[Any]:
+    return Resource.from_contents(schema, default_specification=DRAFT202012)
 
 
-def _layers(view: View, trail: tuple[int, ...]) -> Iterator[Layer]:
+def _layers(view: View, trail: tuple[int, ...], visits: Iterator[int]) -> Iterator[Layer]:
+    """Yield what ``view`` and the subschemas joined to it say.
+
+    Args:
+        view: the place.
+        trail: the schemas that led here, by identity.
+        visits: counts the subschemas looked at, all branches included.
+    """
     schema = view.schema
+    if next(visits) >= MAX_LAYERS:
+        view.refuse(f"more than {MAX_LAYERS} subschemas speak of this place")
     if isinstance(schema, bool):
         types = ALL_TYPES if schema else frozenset[str]()
         yield Layer(replace(view, schema={}), types, nullable=schema)
@@ -353,15 +366,17 @@ def _layers(view: View, trail: tuple[int, ...]) -> Iterator[Layer]:
         view.refuse("a schema is an object or a boolean")
     if id(schema) in trail:
         view.refuse("the reference is circular: it leads back to itself")
+    if len(trail) > MAX_REFERENCES:
+        view.refuse(f"more than {MAX_REFERENCES} references lead here, one to the next")
     trail = (*trail, id(schema))
     yield _own_layer(view)
     if isinstance(schema.get("$ref"), str):
-        yield from _layers(view.target(), trail)
+        yield from _layers(view.target(), trail, visits)
     for position, _ in enumerate(_list(schema.get("allOf"))):
-        yield from _layers(view.child("allOf", position), trail)
+        yield from _layers(view.child("allOf", position), trail, visits)
     for key in ("anyOf", "oneOf"):
         if _list(schema.get(key)):
-            yield from _alternatives(view, key, trail)
+            yield from _alternatives(view, key, trail, visits)
 
 
 def _own_layer(view: View) -> Layer:
@@ -379,10 +394,11 @@ def _own_layer(view: View) -> Layer:
     return Layer(view, types, nullable and allows_null, enum=listed)
 
 
-def _alternatives(view: View, key: str, trail: tuple[int, ...]) -> Iterator[Layer]:
-    branches = [list(_layers(view.child(key, i), trail)) for i, _ in enumerate(view.schema[key])]
-    if sum(map(len, branches)) > MAX_LAYERS:
-        view.refuse(f"more than {MAX_LAYERS} subschemas speak of this place", key)
+def _alternatives(
+    view: View, key: str, trail: tuple[int, ...], visits: Iterator[int]
+) -> Iterator[Layer]:
+    places = [view.child(key, position) for position, _ in enumerate(view.schema[key])]
+    branches = [list(_layers(place, trail, visits)) for place in places]
     nullable = any(all(layer.nullable for layer in branch) for branch in branches)
     typed = [(branch, _meet(layer.types for layer in branch)) for branch in branches]
     possible = [(branch, types) for branch, types in typed if types and not _is_only_null(branch)]
