@@ -31,7 +31,6 @@ _TOKEN: Final = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
-_QUANTIFIABLE_END: Final = "an anchor, a lookaround or nothing"
 
 
 class UntranslatableError(ValueError):
@@ -167,6 +166,6 @@ def _code_point(text: str) -> str:
 
 def _check_quantifier(text: str, *, may_repeat: bool) -> None:
     if not may_repeat:
-        raise UntranslatableError(f"{text} repeats {_QUANTIFIABLE_END}")
+        raise UntranslatableError(f"{text} repeats an anchor, a lookaround or nothing")
     if any(int(number) > _MAX_REPEAT for number in re.findall(r"\d+", text)):
         raise UntranslatableError(f"{text} repeats more than {_MAX_REPEAT} times")

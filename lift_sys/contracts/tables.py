@@ -15,7 +15,6 @@ from lift_sys.contracts.naming import fit, identifier, literal, snake_case
 from lift_sys.contracts.schema import Shape, View
 from lift_sys.contracts.types import Column, ForeignKey, Marker, column_for
 
-READ: Final = "select"
 ALL_OPERATIONS: Final = ("select", "insert", "update", "delete")
 _ON_DELETE: Final = ("cascade", "restrict", "set null", "no action")
 _QUEUE_STATES: Final = ("pending", "running", "completed", "failed")

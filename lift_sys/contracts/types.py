@@ -24,7 +24,7 @@ _STRING_FORMATS: Final = {
     "time": "time",
     "uuid": "uuid",
 }
-_PLAIN_TYPES: Final = {"number": "numeric", "boolean": "boolean", "object": "jsonb"}
+_PLAIN_TYPES: Final = {"number": "numeric", "boolean": "boolean"}
 _OVERRIDE: Final = re.compile(r"[a-z][a-z0-9_]*( [a-z]+)*(\(\d+(, ?\d+)?\))?( [a-z ]+)?(\[\])?")
 _INTEGER_RANGES: Final = {"integer": INT4, "bigint": INT8}
 _NUMBERS: Final = frozenset({"integer", "bigint", "numeric"})
@@ -178,7 +178,8 @@ def _listed_type(values: tuple[Any, ...]) -> _Mapping:
         return _Mapping("text", why + "text")
     if kinds == {"boolean"}:
         return _Mapping("boolean", why + "boolean, as all values are")
-    if kinds == {"integer"}:
+    # Who writes 1.0 in the list may write it in the data, which no integer column would take.
+    if kinds == {"integer"} and not any(isinstance(value, float) for value in values):
         ranges = _INTEGER_RANGES.items()
         fitting = [t for t, numbers in ranges if all(int(v) in numbers for v in values)]
         chosen = fitting[0] if fitting else "numeric"
@@ -252,7 +253,7 @@ def _text_checks(name: str, column: str, shape: Shape) -> tuple[list[str], list[
     markers: list[Marker] = []
     for key, sign, pick in (("minLength", ">=", max), ("maxLength", "<=", min)):
         lengths = [int(length) for length in shape.every(key) if json_type(length) == "integer"]
-        if lengths and pick(lengths) > 0:
+        if lengths and (key, pick(lengths)) != ("minLength", 0):
             checks.append(f"char_length({column}) {sign} {pick(lengths)}")
     for pattern in shape.every("pattern"):
         try:

@@ -14,7 +14,7 @@ from lift_sys.contracts.patterns import UntranslatableError, translate
         r"\p{L}", r"(?<name>a)", r"(a)\1", r"\u{1F600}", r"\cA", r"\0", r"\x00", r"\ud83c",
         r"[\S]", r"[a-\d]", r"[\w-z]", "[]", "[^]", "(", ")", "[a",
         "\\", "a{", "a{300}", "a{1,256}",
-        "^*", "*a", "a**", "a|*", "(?=a)*", r"\b+", "(?i)a", "(?#x)", "a++", "]", "}", r"\z", 
+        "^*", "*a", "a**", "a|*", "(?=a)*", r"\b+", "(?i)a", "(?#x)", "a++", "]", "}", r"\z",
         r"[\z]",         "a{2,1}", r"\é",
     ],
 )  # fmt: skip
