@@ -42,27 +42,33 @@ def check(
     contracts, refusals = workspace.load_all()
     tables, more_refusals = _tables(contracts)
     existing = read_migrations(migrations)
-    findings = [_refused(error) for error in [*refusals, *more_refusals]]
+    live = _live_names(connection)
+    found = dict.fromkeys(live or (), "the database") | existing.tables
+    return [
+        *(_refused(error) for error in [*refusals, *more_refusals]),
+        *_coverage(tables, existing, live),
+        *_uncontracted(found, tables, uncontracted),
+        *_unreviewed(existing),
+        *_types(tables),
+        *_drift(connection, tables),
+    ]
+
+
+def _live_names(connection: "Connection[Any] | None") -> list[str] | None:
+    """Return the names of the tables that are really there, or None without a database."""
     if connection is None:
-        findings.extend(_coverage(tables, existing, None))
-        findings.extend(_uncontracted(existing.tables, tables, uncontracted))
-    else:
-        from lift_sys.contracts.drift import live_table_names
+        return None
+    from lift_sys.contracts.drift import live_table_names
 
-        live = live_table_names(connection)
-        findings.extend(_coverage(tables, existing, live))
-        findings.extend(
-            _uncontracted(
-                {**existing.tables, **dict.fromkeys(live, "the database")}, tables, uncontracted
-            )
-        )
-    findings.extend(_unreviewed(existing))
-    findings.extend(_types(tables))
-    if connection is not None:
-        from lift_sys.contracts.drift import find_drift
+    return live_table_names(connection)
 
-        findings.extend(find_drift(connection, tables))
-    return findings
+
+def _drift(connection: "Connection[Any] | None", tables: Sequence[Table]) -> list[Finding]:
+    if connection is None:
+        return []
+    from lift_sys.contracts.drift import find_drift
+
+    return find_drift(connection, tables)
 
 
 def _tables(contracts: Sequence[Contract]) -> tuple[list[Table], list[ContractError]]:

@@ -242,7 +242,10 @@ def _console() -> Console:
 
 
 def _print_grid(columns: Sequence[str], rows: Sequence[Sequence[str | Text]], title: str) -> None:
-    grid = Grid(*columns, title=Text(title), title_justify="left")
+    grid = Grid(title=Text(title), title_justify="left")
+    for column in columns:
+        # Whatever is cut off is what one needed: a line number, the end of a remedy.
+        grid.add_column(column, overflow="fold")
     for row in rows:
         # A bare string would be read as markup; contracts may hold anything.
         grid.add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in row))

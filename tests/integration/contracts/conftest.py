@@ -46,6 +46,9 @@ def server_url() -> Iterator[str]:
         pgexec("pg_ctl", arguments, bin_path=server.bin_path, user=server.system_user, timeout=30)
         server.start()
     yield f"postgresql://postgres@127.0.0.1:{port}"
+    # Nothing of it is kept, so nothing need be written to disk in order first.
+    stop = ("-w", "-D", str(folder / "data"), "-m", "immediate", "stop")
+    pgexec("pg_ctl", stop, bin_path=server.bin_path, user=server.system_user, timeout=30)
     server.cleanup()
     shutil.rmtree(folder, ignore_errors=True)
 
