@@ -10,11 +10,14 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from lift_sys.backends.migrations_cli import app as migrate_app
 from lift_sys.commands import session
 from lift_sys.commands.common import console, run_app
 from lift_sys.commands.copying import copy
 from lift_sys.commands.demo import demo
 from lift_sys.commands.lifting import lift
+from lift_sys.commands.serving import serve
+from lift_sys.local.cli import app as local_app
 
 app = typer.Typer(
     name="lift-sys",
@@ -27,7 +30,10 @@ app = typer.Typer(
 app.command()(demo)
 app.command()(lift)
 app.command()(copy)
+app.command()(serve)
 app.add_typer(session.app, name="session")
+app.add_typer(local_app, name="local")
+app.add_typer(migrate_app, name="migrate")
 
 
 def main() -> NoReturn:

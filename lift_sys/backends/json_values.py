@@ -8,6 +8,7 @@ where a value is not JSON, before anything is sent anywhere (G13).
 import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import Annotated, Any, Final, NoReturn, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, PlainValidator, WithJsonSchema
@@ -159,6 +160,23 @@ def _check_container(value: Any, field: Field, depth: int) -> None:
             f"a value of type {kind.__module__}.{kind.__qualname__} is not JSON; "
             "convert it to dict, list, str, int, float, bool or None",
         )
+
+
+def same_json(one: Any, other: Any) -> bool:
+    """Return whether two JSON values say the same, as Postgres's ``jsonb`` sees it.
+
+    The order of keys does not count, and a number is what its digits say: 1 and 1.0 are the same,
+    1 and true are not.
+    """
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(same_json(one[k], other[k]) for k in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(same_json, one, other))
+    if isinstance(one, bool) or isinstance(other, bool):
+        return one is other
+    if isinstance(one, int | float) and isinstance(other, int | float):
+        return Decimal(repr(one)) == Decimal(repr(other))
+    return bool(one == other)
 
 
 def check_model(model: BaseModel, field: Field) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeAlias, TypeVar
 
-from lift_sys.backends.call import Call, User
+from lift_sys.backends.call import Call, User, WriteKey
 from lift_sys.backends.errors import (
     OutcomeUnknownError,
     PermissionDeniedError,
@@ -41,8 +41,8 @@ their own, which made files three times as large.
 IDLE_CONNECTIONS: Final = 8
 """How many connections are kept for the next call."""
 
-Handler: TypeAlias = Callable[[sqlite3.Connection, str, Any], Any]
-"""Answers one kind of call, inside a transaction: is given the user's id and the arguments."""
+Handler: TypeAlias = Callable[[sqlite3.Connection, str, Any, WriteKey | None], Any]
+"""Answers one kind of call in a transaction: is given the user's id, the arguments and the key."""
 
 Connections: TypeAlias = deque[sqlite3.Connection]
 
@@ -131,7 +131,7 @@ class SQLiteBackend:
         self, handler: Handler, connection: sqlite3.Connection, user: User, call: Call[Any]
     ) -> Any:
         try:
-            return handler(connection, user.user_id, call.arguments)
+            return handler(connection, user.user_id, call.arguments, call.key)
         except SessionStoreError:
             raise
         except (ArithmeticError, LookupError, TypeError, ValueError) as error:

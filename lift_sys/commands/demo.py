@@ -14,7 +14,8 @@ from lift_sys.commands.common import (
     shown,
 )
 from lift_sys.commands.lifting import lift_files
-from lift_sys.commands.session import change, print_session
+from lift_sys.commands.session import print_session
+from lift_sys.spec_sessions.changing import change
 from lift_sys.spec_sessions.copying import summaries
 from lift_sys.spec_sessions.models import HoleResolution, PromptSession
 from lift_sys.spec_sessions.opening import without_secrets

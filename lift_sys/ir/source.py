@@ -4,7 +4,6 @@ Slicing by lines keeps the cost linear; ``ast.get_source_segment`` splits the wh
 """
 
 import ast
-import re
 import threading
 import warnings
 from collections.abc import Iterator
@@ -19,7 +18,6 @@ _UNPARSE_DEPTH: Final = 100
 
 # The filters of ``warnings`` are shared by all threads; parsing holds the interpreter anyway.
 _WARNING_FILTERS = threading.Lock()
-_INDENTATION: Final = re.compile(r"[ \t\f]*")
 
 
 class LiftError(ValueError):
@@ -85,9 +83,9 @@ class ModuleSource:
         """
         start = self._first_line(node)
         lines = self._lines[start - 1 : node.end_lineno]
-        prefix = _INDENTATION.match(lines[0])[0].rpartition("\f")[2]  # type: ignore[index]  # "" matches
+        prefix, code = _indentation(lines[0])
         if not prefix:
-            return "\n".join(lines)
+            return "\n".join([code, *lines[1:]])
         inside_strings = self._lines_inside_strings(node, lines, prefix)
         return "\n".join(
             line if number in inside_strings else _outdent(line, prefix)
@@ -109,14 +107,13 @@ class ModuleSource:
         """Return the numbers of the lines that begin inside a string and must stay as they are."""
         docstring = docstring_node(node)
         span = _continuation(docstring) if docstring else range(0)
-        rows = [self._lines[number - 1] for number in span]
-        layout = all(row.startswith(prefix) or not row.strip() for row in rows)
-        first = self._lines[docstring.lineno - 1] if docstring else ""
-        if _string_marks(lines) == _string_marks([first, *rows]):
+        documented = self._lines[docstring.lineno - 1 : docstring.end_lineno] if docstring else []
+        is_layout = docstring is None or _is_layout(docstring.value, documented, prefix)
+        if _string_marks(lines) == _string_marks(documented):
             # Nothing but the docstring can span lines: no need to look at every node.
-            return frozenset() if layout else frozenset(span)
+            return frozenset() if is_layout else frozenset(span)
         inside = {number for string in _strings(node) for number in _continuation(string)}
-        return inside - set(span) if layout else inside
+        return inside - set(span) if is_layout else inside
 
     def _quote(self, node: ast.expr) -> str:
         lines = self._lines[node.lineno - 1 : node.end_lineno]
@@ -139,7 +136,7 @@ def dotted_name(node: ast.expr) -> str | None:
 
 
 def docstring_node(node: FunctionNode) -> ast.Constant | None:
-    """Return the node of the docstring, if there is one."""
+    """Return the node of the docstring, if there is one; its value is a ``str``."""
     match node.body[0]:
         case ast.Expr(value=ast.Constant(value=str()) as docstring):
             return docstring
@@ -205,10 +202,26 @@ def _continuation(node: ast.expr) -> range:
     return range(node.lineno + 1, (node.end_lineno or node.lineno) + 1)
 
 
+def _is_layout(docstring: object, lines: list[str], prefix: str) -> bool:
+    """Say whether `prefix` on the later lines of a docstring is layout, which Python strips too.
+
+    It is not where the text and its value break lines at different places, or a line has less.
+    """
+    rest = str(docstring).split("\n")[1:]
+    # A backslash after the opening quotes joins the first two lines, and does no harm.
+    joined = lines[0].endswith(('"""\\', "'''\\"))
+    if len(rest) != len(lines) - 1 - joined:
+        return False
+    return all(line.startswith(prefix) or not line.strip() for line in rest)
+
+
+def _indentation(line: str) -> tuple[str, str]:
+    """Return the indentation that counts, which a form feed starts anew, and what follows it."""
+    code = line.lstrip(" \t\f")
+    return line.removesuffix(code).rpartition("\f")[2], code
+
+
 def _outdent(line: str, prefix: str) -> str:
-    if line.startswith(prefix):
-        return line[len(prefix) :]
-    # A form feed starts the indentation anew.
-    indentation = _INDENTATION.match(line)[0]  # type: ignore[index]  # matches the empty string
-    after_feed = line[indentation.rfind("\f") + 1 :]
-    return after_feed.removeprefix(prefix) if "\f" in indentation else line
+    if "\f" in line:
+        line = "".join(_indentation(line))
+    return line.removeprefix(prefix)

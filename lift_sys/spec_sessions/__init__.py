@@ -15,6 +15,7 @@ from lift_sys.backends.errors import (
     StoreUnavailableError,
     UserRequiredError,
 )
+from lift_sys.spec_sessions.changing import change, change_async, process, process_async
 from lift_sys.spec_sessions.models import (
     HoleResolution,
     IRDraft,
@@ -24,18 +25,25 @@ from lift_sys.spec_sessions.models import (
     SessionSummary,
 )
 from lift_sys.spec_sessions.opening import open_async_store, open_store
+from lift_sys.spec_sessions.refine import Refinement, refine
 from lift_sys.spec_sessions.store import AsyncSessionStore, SessionStore
 from lift_sys.spec_sessions.stores import (
     AsyncInMemorySessionStore,
+    AsyncPostgresSessionStore,
     AsyncSQLiteSessionStore,
+    AsyncSupabaseSessionStore,
     InMemorySessionStore,
+    PostgresSessionStore,
     SQLiteSessionStore,
+    SupabaseSessionStore,
 )
 
 __all__ = [
     "AsyncInMemorySessionStore",
+    "AsyncPostgresSessionStore",
     "AsyncSQLiteSessionStore",
     "AsyncSessionStore",
+    "AsyncSupabaseSessionStore",
     "HistoryRewriteError",
     "HoleResolution",
     "IRDraft",
@@ -44,8 +52,10 @@ __all__ = [
     "InvalidSessionError",
     "OutcomeUnknownError",
     "PermissionDeniedError",
+    "PostgresSessionStore",
     "PromptRevision",
     "PromptSession",
+    "Refinement",
     "SQLiteSessionStore",
     "SchemaOutdatedError",
     "SessionConflictError",
@@ -57,7 +67,13 @@ __all__ = [
     "SessionSummary",
     "StoreClosedError",
     "StoreUnavailableError",
+    "SupabaseSessionStore",
     "UserRequiredError",
+    "change",
+    "change_async",
     "open_async_store",
     "open_store",
+    "process",
+    "process_async",
+    "refine",
 ]

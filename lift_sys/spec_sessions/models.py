@@ -6,7 +6,7 @@ Items never change: what is stored can be shared with every reader (G2), and his
 
 import copy
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal, Self
@@ -27,6 +27,8 @@ ResolutionType = Literal["clarify_intent", "add_constraint", "refine_signature",
 
 NO_INPUT: Final = "(no input provided)"
 """The original input of a session that has no revision."""
+PREVIEW_LENGTH: Final = 120
+"""How many characters of the original input a list shows."""
 MAX_COUNT: Final = 2**31 - 1
 """The greatest number a version or a position may have: Postgres keeps them as ``integer``."""
 
@@ -421,7 +423,7 @@ class SessionSummary(BaseModel):
     """What a list tells of a session, without its items.
 
     Attributes:
-        preview: the beginning of the original input: its first line, up to 120 characters.
+        preview: the first 120 characters of the original input.
         revision_count: how many revisions it has, and likewise the other counts.
         hole_count: how many resolutions it has, applied or not.
 
@@ -458,9 +460,6 @@ class SessionPage(BaseModel):
     next_cursor: str | None = None
 
 
-def preview_of(text: str) -> str:
-    """Return the beginning of `text` that a list shows: its first line, up to 120 characters."""
-    return text.lstrip()[:_PREVIEW_LENGTH].partition("\n")[0].rstrip()
-
-
-_PREVIEW_LENGTH: Final = 120
+def preview_of(revisions: Sequence[PromptRevision]) -> str:
+    """Return what a list shows of a session with these revisions."""
+    return (revisions[0].content if revisions else NO_INPUT)[:PREVIEW_LENGTH]

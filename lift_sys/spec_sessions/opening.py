@@ -8,9 +8,13 @@ from lift_sys.spec_sessions.store import AsyncSessionStore, SessionStore
 from lift_sys.spec_sessions.stores import (
     LOCAL_USER,
     AsyncInMemorySessionStore,
+    AsyncPostgresSessionStore,
     AsyncSQLiteSessionStore,
+    AsyncSupabaseSessionStore,
     InMemorySessionStore,
+    PostgresSessionStore,
     SQLiteSessionStore,
+    SupabaseSessionStore,
 )
 
 _FORMS: Final = (
@@ -25,7 +29,9 @@ def open_store(
     """Return the store that `url` names. No I/O (G16).
 
     Args:
-        url: ``memory://``; ``sqlite:///`` and a path, relative, or absolute with one more slash.
+        url: ``memory://``; ``sqlite:///`` and a path, relative, or absolute with one more slash;
+            ``postgresql://`` as libpq has it; ``supabase://`` for the project that the
+            environment names, or ``supabase+https://`` and its host.
         user_id: the user the store acts for; embedded stores have a default.
         access_token: the user's own token, for a backend that checks it.
         options: what the store's class takes besides, such as ``timeout``.
@@ -51,10 +57,16 @@ Opener = Callable[..., Any]
 _SYNC: Final[Mapping[str, Opener]] = {
     "memory": InMemorySessionStore,
     "sqlite": SQLiteSessionStore,
+    "postgresql": PostgresSessionStore,
+    "postgres": PostgresSessionStore,
+    "supabase": SupabaseSessionStore,
 }
 _ASYNC: Final[Mapping[str, Opener]] = {
     "memory": AsyncInMemorySessionStore,
     "sqlite": AsyncSQLiteSessionStore,
+    "postgresql": AsyncPostgresSessionStore,
+    "postgres": AsyncPostgresSessionStore,
+    "supabase": AsyncSupabaseSessionStore,
 }
 
 
@@ -67,8 +79,8 @@ def _resolve(
 ) -> tuple[Opener, dict[str, Any]]:
     # No message repeats the URL: it may hold a password.
     scheme, separator, _ = url.partition("://")
-    kind = scheme.lower()
-    if not separator or kind not in openers:
+    kind, over, _ = scheme.lower().partition("+")
+    if not separator or kind not in openers or (over and kind != "supabase"):
         raise ValueError(f"the URL names no kind of store there is; use {_FORMS}")
     if any(character in url for character in "\t\r\n"):  # urlsplit would drop them
         raise ValueError("the URL holds a tab or a line break; write it as %09, %0D or %0A")
@@ -100,6 +112,18 @@ def _sqlite(parts: SplitResult, user_id: str | None, _token: str | None) -> dict
     return found
 
 
+def _postgres(parts: SplitResult, user_id: str | None, _token: str | None) -> dict[str, Any]:
+    return {"url": parts.geturl(), "user_id": user_id}
+
+
+def _supabase(parts: SplitResult, user_id: str | None, token: str | None) -> dict[str, Any]:
+    named = parts.scheme.partition("+")[2]
+    if bool(named) != bool(parts.netloc) or named not in ("", "http", "https"):
+        raise ValueError("supabase: write supabase:// or supabase+https://project.supabase.co")
+    url = parts._replace(scheme=named).geturl() if named else None
+    return {"url": url, "user_id": user_id, "access_token": token}
+
+
 def _or_local(user_id: str | None) -> str:
     # An empty id is a mistake of the caller's, and no reason to show what is the local user's.
     return LOCAL_USER if user_id is None else user_id
@@ -115,6 +139,9 @@ def _seconds(text: str) -> float:
 _ARGUMENTS: Final[Mapping[str, Callable[[SplitResult, str | None, str | None], dict[str, Any]]]] = {
     "memory": _memory,
     "sqlite": _sqlite,
+    "postgresql": _postgres,
+    "postgres": _postgres,
+    "supabase": _supabase,
 }
 
 

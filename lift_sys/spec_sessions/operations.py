@@ -12,7 +12,7 @@ from datetime import datetime
 
 from pydantic_core import from_json, to_json
 
-from lift_sys.backends.call import Call, Flow
+from lift_sys.backends.call import Call, Flow, WriteKey
 from lift_sys.backends.errors import (
     InvalidSessionError,
     SessionExistsError,
@@ -38,7 +38,7 @@ MAX_PAGE = 1_000
 
 
 def create_many(
-    origin: str, sessions: Iterable[PromptSession], idempotency_key: str | None
+    origin: str, sessions: Iterable[PromptSession], idempotency_key: str | WriteKey | None
 ) -> Flow[list[str]]:
     """Store new sessions, all or none."""
     given = list(sessions)
@@ -52,14 +52,18 @@ def create_many(
     write = encoding.write_key(idempotency_key, parts)
     if not new:
         return []
-    arguments = records.CreateSessions(new, write)
-    ids = yield Call("create_sessions", arguments, records.IDS.validate_json, writes=True)
+    arguments = records.CreateSessions(new)
+    ids = yield Call(
+        "create_sessions", arguments, records.IDS.validate_json, writes=True, key=write
+    )
     for session in given:
         session._settle(origin, version=1)
     return list(ids)
 
 
-def create(origin: str, session: PromptSession, idempotency_key: str | None) -> Flow[str]:
+def create(
+    origin: str, session: PromptSession, idempotency_key: str | WriteKey | None
+) -> Flow[str]:
     """Store a new session."""
     ids = yield from create_many(origin, [session], idempotency_key)
     return ids[0]
@@ -74,7 +78,9 @@ def get(origin: str, session_id: object) -> Flow[PromptSession | None]:
     return None if snapshot is None else _session(origin, snapshot)
 
 
-def update(origin: str, session: PromptSession, idempotency_key: str | None) -> Flow[None]:
+def update(
+    origin: str, session: PromptSession, idempotency_key: str | WriteKey | None
+) -> Flow[None]:
     """Store what is new in a session."""
     if not encoding.is_name(session.session_id):
         raise rules.not_found(session.session_id)
@@ -90,9 +96,14 @@ def update(origin: str, session: PromptSession, idempotency_key: str | None) -> 
         base=None if mark is None else records.Base(mark.created_at, mark.counts),
         items=items,
         applied=applied,
-        write=None if keyed is None else keyed.write,
     )
-    version = yield Call("update_session", arguments, records.VERSION.validate_json, writes=True)
+    version = yield Call(
+        "update_session",
+        arguments,
+        records.VERSION.validate_json,
+        writes=True,
+        key=None if keyed is None else keyed.write,
+    )
     session._settle(origin, version, keyed)
 
 
@@ -218,7 +229,7 @@ def _update_key(
     header: records.Header,
     items: records.Items,
     applied: list[int],
-    key: str | None,
+    key: str | WriteKey | None,
 ) -> KeyedWrite | None:
     """Return what tells a repetition of a keyed update.
 
@@ -229,7 +240,7 @@ def _update_key(
     if write is None:
         return None
     last = mark.keyed if mark else None
-    if last is not None and last.write.key == key and last.at_rest == write.fingerprint:
+    if last is not None and last.write.key == write.key and last.at_rest == write.fingerprint:
         return last
     nothing = records.Items([], [], [])
     rest = encoding.write_key(key, ["update_session", header, nothing, [], session.version + 1])

@@ -20,6 +20,7 @@ from typing import Final
 from lift_sys.ir.models import (
     Assertion,
     Effect,
+    HoleKind,
     IntermediateRepresentation,
     Signature,
     TypedHole,
@@ -27,6 +28,15 @@ from lift_sys.ir.models import (
 from lift_sys.spec_sessions.models import HoleResolution, IRDraft, PromptSession, ResolutionType
 
 IR = IntermediateRepresentation
+
+ANSWER_TO: Final[Mapping[HoleKind, ResolutionType]] = {
+    "intent": "clarify_intent",
+    "signature": "refine_signature",
+    "effect": "specify_effect",
+    "assertion": "add_constraint",
+    "implementation": "add_constraint",
+}
+"""The type of answer that a hole of each kind takes, where none is named."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -246,7 +246,7 @@ class TestLayout:
         before = filled(path)
         note = ("create table notes (text text)", "insert into notes values ('upgraded')")
 
-        def notes(db: sqlite3.Connection, _user: str, _arguments: Any) -> list[Any]:
+        def notes(db: sqlite3.Connection, _user: str, _arguments: Any, _key: Any) -> list[Any]:
             return db.execute("select text from notes").fetchall()
 
         newer = replace(

@@ -315,16 +315,14 @@ def test_unresolved_holes_are_those_of_the_current_draft() -> None:
 
 @pytest.mark.parametrize(
     ("text", "preview"),
-    [
-        ("", ""),
-        ("one line", "one line"),
-        ("\n\n  first \nsecond", "first"),
-        ("x" * 500, "x" * 120),
-        ("x" * 119 + "\n" + "y" * 9, "x" * 119),
-    ],
+    [("", ""), (" two\nlines", " two\nlines"), ("x" * 120, "x" * 120), ("é" * 500, "é" * 120)],
 )
-def test_a_preview_is_the_first_line_cut_short(text: str, preview: str) -> None:
-    assert preview_of(text) == preview
+def test_a_preview_is_the_beginning_of_the_input(text: str, preview: str) -> None:
+    assert preview_of([revision(text), revision("second")]) == preview
+
+
+def test_a_session_without_input_has_a_placeholder_for_its_preview() -> None:
+    assert preview_of([]) == NO_INPUT
 
 
 texts = st.text(st.characters(exclude_categories=["Cs"]))
