@@ -1,7 +1,8 @@
 """The command line: ``lift-sys``.
 
 Exit codes: 0 done, 1 failed, 2 a wrong command line, 3 not found, 4 a conflict with what is
-stored, 5 bad input, 6 the store is unavailable, 7 permission denied, 8 the schema is outdated.
+stored, 5 bad input, 6 the store is unavailable, 7 permission denied, 8 the schema is outdated,
+130 interrupted.
 """
 
 from importlib.metadata import version
@@ -22,7 +23,7 @@ app = typer.Typer(
     name="lift-sys",
     help="Refine a prompt or existing code into a typed specification, step by step.",
     epilog="Exit codes: 0 done, 1 failed, 2 wrong command line, 3 not found, 4 conflict, "
-    "5 bad input, 6 store unavailable, 7 permission denied, 8 schema outdated.",
+    "5 bad input, 6 store unavailable, 7 permission denied, 8 schema outdated, 130 interrupted.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
