@@ -1,0 +1,388 @@
+"""Calls as functions of a Supabase project, over its REST interface: one request a call.
+
+supabase-py makes the client, its headers and a child for each user view; what a call says is
+posted as the JSON text it is, and the answer is handed on undecoded.
+"""
+
+import email.utils
+import threading
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any, Final, TypeVar
+
+import httpx
+from postgrest import AsyncPostgrestClient, SyncPostgrestClient
+from pydantic_core import from_json, to_json
+from supabase import AsyncClient, AsyncClientOptions, Client, ClientOptions
+
+from lift_sys.backends.call import Call, User
+from lift_sys.backends.errors import PermissionDeniedError, StoreClosedError
+from lift_sys.backends.ownership import PerLoop, PerProcess
+from lift_sys.backends.remote import (
+    CLOSED,
+    PASSING,
+    Functions,
+    Unanswered,
+    arguments_json,
+    connection_lost,
+    decoded,
+    key_json,
+    persist,
+    persist_async,
+    refused,
+)
+
+T = TypeVar("T")
+
+CONNECTIONS: Final = 50
+"""How many connections are open at the most."""
+TOKENS: Final = 256
+"""For how many tokens the headers are kept ready."""
+_TRY_AGAIN: Final = frozenset({408, 425, 429, 502, 503, 504})
+_NEVER_RAN: Final = frozenset({"PGRST000", "PGRST002", "PGRST003"})
+"""PostgREST had no connection to the database, no schema yet, or no free connection in time."""
+_LOST: Final = "PGRST001"
+"""PostgREST lost its connection to the database, maybe after the commit."""
+
+
+class _Settings:
+    """What the sync and the async backend have in common: the request and its answer."""
+
+    def __init__(
+        self, url: str, key: str, functions: Functions, schema: str, budget: float
+    ) -> None:
+        self.url = _checked_url(url)
+        if not _fits_header(key):
+            raise ValueError("key: holds characters that no API key has")
+        self.key = key
+        self.functions = functions
+        self.schema = schema
+        self.budget = budget
+        self.origin = f"supabase:{self.url}:{schema}"
+        self.limits = httpx.Limits(max_connections=CONNECTIONS)
+
+    def body(self, call: Call[Any], user: User) -> bytes:
+        """Return the JSON text that is posted: the function's arguments by name."""
+        user_id, arguments = to_json(user.user_id), arguments_json(call)
+        if call.writes:
+            write = key_json(call)
+            return b'{"p_user_id":%s,"p_arguments":%s,"p_write":%s}' % (user_id, arguments, write)
+        return b'{"p_user_id":%s,"p_arguments":%s}' % (user_id, arguments)
+
+    def path(self, call: Call[Any]) -> str:
+        """Return where it is posted to."""
+        return f"{self.url}/rest/v1/rpc/{call.name}{self.functions.suffix}"
+
+    def headers(
+        self, client: SyncPostgrestClient | AsyncPostgrestClient, access_token: str | None
+    ) -> dict[str, str]:
+        """Return the headers that a child client, this caller's alone, sends for a user."""
+        if access_token is not None:
+            if not _fits_header(access_token):
+                raise PermissionDeniedError("the access token is empty, or no token at all")
+            client.auth(access_token)
+        return {**client.headers, "Content-Type": "application/json"}
+
+    def answer(self, response: httpx.Response) -> bytes:
+        """Return the JSON text of the answer.
+
+        Raises:
+            Unanswered: another attempt may be answered otherwise.
+            SessionStoreError: what the project refused.
+        """
+        if response.status_code == httpx.codes.OK:
+            if _is_json(response):
+                return response.content
+            raise Unanswered(
+                f"{self.url} answered with {_kind(response)} instead of JSON; "
+                "something in between answered in its place",
+                may_have_happened=True,
+            )
+        raise self._refusal(response)
+
+    def _refusal(self, response: httpx.Response) -> Exception:
+        status, error = response.status_code, _error(response)
+        code = str(error.get("code") or "")
+        said = f"{self.url} answered {status} {response.reason_phrase}".rstrip()
+        word = str(error.get("message") or said)
+        if code in PASSING or code in _NEVER_RAN:
+            return Unanswered(word, may_have_happened=False, pause=_pause(response))
+        if code == _LOST or connection_lost(code):
+            return Unanswered(word, may_have_happened=True, pause=_pause(response))
+        if code.startswith("PT"):
+            return refused(self.functions, code, word, _text(error.get("details")))
+        if status in _TRY_AGAIN or (not code and status >= httpx.codes.INTERNAL_SERVER_ERROR):
+            done = status != httpx.codes.TOO_MANY_REQUESTS and not _turned_away(response)
+            return Unanswered(word, may_have_happened=done, pause=_pause(response))
+        if status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
+            return PermissionDeniedError(f"{word} ({code or status})")
+        return refused(self.functions, code or str(status), word, _text(error.get("details")))
+
+    def unanswered(self, error: httpx.HTTPError) -> Unanswered:
+        """Return what a failed request means: one that never left was not carried out."""
+        never_left = isinstance(
+            error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout
+        )
+        reason = f"{self.url}: {type(error).__name__}: {error}".rstrip(": ")
+        return Unanswered(reason, may_have_happened=not never_left)
+
+
+class _Link:
+    """One HTTP client, which closes once it is told to and the last request has ended.
+
+    httpx itself would cut the requests under way, and leave their writes in doubt.
+    """
+
+    def __init__(self, settings: _Settings) -> None:
+        self._http = httpx.Client(http2=False, limits=settings.limits)
+        client = Client(
+            settings.url,
+            settings.key,
+            ClientOptions(
+                httpx_client=self._http,
+                auto_refresh_token=False,
+                persist_session=False,
+                postgrest_client_retry=False,
+            ),
+        )
+        self.headers = lru_cache(TOKENS)(
+            lambda token: settings.headers(client.schema(settings.schema), token)
+        )
+        self._lock = threading.Lock()
+        self._closing = False
+        self._under_way = 0
+
+    @contextmanager
+    def client(self) -> Iterator[httpx.Client]:
+        """Lend the client for one request; raises ``StoreClosedError`` after ``close``."""
+        with self._lock:
+            if self._closing:
+                raise StoreClosedError(CLOSED)
+            self._under_way += 1
+        try:
+            yield self._http
+        finally:
+            self._end(1)
+
+    def close(self) -> None:
+        """Close the client, now or after the last request."""
+        self._closing = True
+        self._end(0)
+
+    def _end(self, requests: int) -> None:
+        with self._lock:
+            self._under_way -= requests
+            is_last = self._closing and not self._under_way
+        if is_last:
+            self._http.close()
+
+
+class SupabaseBackend:
+    """Carries calls to a Supabase project.
+
+    Args:
+        url: the project's, such as ``https://project.supabase.co``.
+        key: its secret key, or a publishable one where every user brings a token.
+        functions: the domain's.
+        schema: where the functions are; has to be exposed by the project.
+        budget: for how many seconds a call goes on trying.
+
+    Raises:
+        ValueError: the URL or the key cannot be one.
+    """
+
+    def __init__(
+        self, url: str, key: str, functions: Functions, *, schema: str, budget: float
+    ) -> None:
+        self._settings = _Settings(url, key, functions, schema, budget)
+        self.origin = self._settings.origin
+        self._closed = False
+        self._links = PerProcess(lambda: _Link(self._settings))
+
+    def execute(self, call: Call[T], user: User) -> T:
+        """Carry out `call` with one request and return its answer.
+
+        Raises:
+            StoreClosedError: the backend was closed.
+            PermissionDeniedError: the key or the token is not accepted, or lacks a grant.
+            SchemaOutdatedError: a function is missing: the migrations were not applied.
+            StoreUnavailableError: not reached within the budget; nothing was written.
+            OutcomeUnknownError: a write that may have happened was not answered.
+            SessionStoreError: what the function refused.
+        """
+        if self._closed:
+            raise StoreClosedError(CLOSED)
+        settings, link = self._settings, self._links.get()
+        path, headers = settings.path(call), link.headers(user.access_token)
+        body = settings.body(call, user)
+
+        def attempt(seconds: float) -> T:
+            with link.client() as client:
+                try:
+                    response = client.post(path, content=body, headers=headers, timeout=seconds)
+                except httpx.HTTPError as error:
+                    raise settings.unanswered(error) from error
+            return decoded(call, settings.answer(response))
+
+        return persist(attempt, call, settings.budget)
+
+    def close(self) -> None:
+        """Close the connections, once the calls under way have ended.
+
+        Further calls raise ``StoreClosedError``.
+        """
+        self._closed = True
+        link = self._links.known()
+        if link is not None:
+            link.close()
+
+
+class _AsyncLink:
+    """``_Link`` for one event loop."""
+
+    def __init__(self, settings: _Settings) -> None:
+        self._http = httpx.AsyncClient(http2=False, limits=settings.limits)
+        client = AsyncClient(
+            settings.url,
+            settings.key,
+            AsyncClientOptions(
+                httpx_client=self._http,
+                auto_refresh_token=False,
+                persist_session=False,
+                postgrest_client_retry=False,
+            ),
+        )
+        self.headers = lru_cache(TOKENS)(
+            lambda token: settings.headers(client.schema(settings.schema), token)
+        )
+        self._closing = False
+        self._under_way = 0
+
+    @asynccontextmanager
+    async def client(self) -> AsyncIterator[httpx.AsyncClient]:
+        """Lend the client for one request; raises ``StoreClosedError`` after ``close``."""
+        if self._closing:
+            raise StoreClosedError(CLOSED)
+        self._under_way += 1
+        try:
+            yield self._http
+        finally:
+            await self._end(1)
+
+    async def close(self) -> None:
+        """Close the client, now or after the last request."""
+        self._closing = True
+        await self._end(0)
+
+    def abandon(self) -> None:
+        """Lend no more; without its loop nothing can close the sockets in good order."""
+        self._closing = True
+
+    async def _end(self, requests: int) -> None:
+        self._under_way -= requests
+        if self._closing and not self._under_way:
+            await self._http.aclose()
+
+
+class AsyncSupabaseBackend:
+    """``SupabaseBackend`` for asyncio; belongs to one loop at a time."""
+
+    def __init__(
+        self, url: str, key: str, functions: Functions, *, schema: str, budget: float
+    ) -> None:
+        self._settings = _Settings(url, key, functions, schema, budget)
+        self.origin = self._settings.origin
+        self._closed = False
+        self._links = PerLoop(lambda: _AsyncLink(self._settings), abandon=_AsyncLink.abandon)
+
+    async def execute(self, call: Call[T], user: User) -> T:
+        """Carry out `call` with one request and return its answer. See ``SupabaseBackend``."""
+        if self._closed:
+            raise StoreClosedError(CLOSED)
+        settings, link = self._settings, self._links.get()
+        path, headers = settings.path(call), link.headers(user.access_token)
+        body = settings.body(call, user)
+
+        async def attempt(seconds: float) -> T:
+            async with link.client() as client:
+                try:
+                    response = await client.post(
+                        path, content=body, headers=headers, timeout=seconds
+                    )
+                except httpx.HTTPError as error:
+                    raise settings.unanswered(error) from error
+            return decoded(call, settings.answer(response))
+
+        return await persist_async(attempt, call, settings.budget)
+
+    async def close(self) -> None:
+        """Close the connections. See ``SupabaseBackend.close``."""
+        link = self._links.known()
+        self._closed = True
+        if link is not None:
+            await link.close()
+
+
+def _checked_url(url: str) -> str:
+    try:
+        parts = httpx.URL(url)
+    except httpx.InvalidURL as error:
+        raise ValueError(f"url: {error}") from error
+    if parts.scheme not in ("http", "https") or not parts.host:
+        raise ValueError("url: must be the project's, such as https://project.supabase.co")
+    return url.rstrip("/")
+
+
+def _fits_header(text: str) -> bool:
+    return bool(text) and text.isascii() and text.isprintable() and " " not in text
+
+
+def _is_json(response: httpx.Response) -> bool:
+    return bool(response.content) and "json" in response.headers.get("content-type", "")
+
+
+def _kind(response: httpx.Response) -> str:
+    kind: str = response.headers.get("content-type") or "no content type"
+    return kind if response.content else "nothing"
+
+
+def _error(response: httpx.Response) -> Mapping[str, Any]:
+    """Return the error that PostgREST describes; nothing where somebody else answered."""
+    try:
+        error = from_json(response.content)
+    except ValueError:
+        return {}
+    return error if isinstance(error, dict) else {}
+
+
+def _text(details: object) -> str | None:
+    return None if details is None else str(details)
+
+
+def _turned_away(response: httpx.Response) -> bool:
+    """Say whether a server says of itself that it is not up to it now, and until when.
+
+    A proxy that lost the server behind it in mid-request answers 503 too, without a time.
+    """
+    return (
+        response.status_code == httpx.codes.SERVICE_UNAVAILABLE
+        and "retry-after" in response.headers
+    )
+
+
+def _pause(response: httpx.Response) -> float:
+    """Return how many seconds the answer asks to wait: a number or a date (RFC 9110, 10.2.3)."""
+    asked = response.headers.get("retry-after", "")
+    try:
+        return max(0.0, float(asked))
+    except ValueError:
+        pass
+    try:
+        moment = email.utils.parsedate_to_datetime(asked)
+    except ValueError:
+        return 0.0
+    if moment.tzinfo is None:  # "-0000" means UTC of an unknown place
+        moment = moment.replace(tzinfo=UTC)
+    return max(0.0, (moment - datetime.now(UTC)).total_seconds())
