@@ -17,6 +17,7 @@ from lift_sys.commands.copying import copy
 from lift_sys.commands.demo import demo
 from lift_sys.commands.lifting import lift
 from lift_sys.commands.serving import serve
+from lift_sys.contracts.cli import app as contracts_app
 from lift_sys.local.cli import app as local_app
 
 app = typer.Typer(
@@ -34,6 +35,7 @@ app.command()(serve)
 app.add_typer(session.app, name="session")
 app.add_typer(local_app, name="local")
 app.add_typer(migrate_app, name="migrate")
+app.add_typer(contracts_app, name="contracts")
 
 
 def main() -> NoReturn:
