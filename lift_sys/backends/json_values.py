@@ -241,14 +241,20 @@ def _excerpt(text: str) -> str:
 
 
 def _frozen_object(value: Any) -> Any:
+    kind = type(value)
+    if kind is dict or kind is FrozenDict:
+        return freeze(value) if kind is dict else value
     if isinstance(value, Mapping):
-        return value if type(value) is FrozenDict else freeze(dict(value))
+        return freeze(dict(value))
     raise ValueError("must be a JSON object (a dict)")
 
 
 def _frozen_array(value: Any) -> Any:
+    kind = type(value)
+    if kind is list or kind is FrozenList:
+        return freeze(value) if kind is list else value
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):
-        return value if type(value) is FrozenList else freeze(list(value))
+        return freeze(list(value))
     raise ValueError("must be a JSON array (a list)")
 
 

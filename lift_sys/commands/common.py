@@ -73,6 +73,9 @@ EXIT_CODES: Final[dict[type[BaseException], int]] = {
 }
 """Which exit code says what; 0 is success and 2 a wrong command line."""
 
+INTERRUPTED: Final = 130
+"""The exit code after Ctrl-C, as shells have it."""
+
 console: Final = Console()
 err_console: Final = Console(stderr=True)
 
@@ -99,6 +102,10 @@ def run_app(app: Callable[[], Any]) -> NoReturn:
             app()
         finally:
             sys.stdout.flush()
+    except SystemExit as stop:
+        if stop.code == INTERRUPTED:
+            err_console.print("interrupted; what is stored stays", soft_wrap=True)
+        raise
     except CommandError as error:
         _fail(str(error), error.code)
     except tuple(EXIT_CODES) as error:

@@ -213,7 +213,9 @@ def print_session(session: PromptSession) -> None:
         console.print(table if table.row_count else "No hole is open.")
     history = Table("when (UTC)", "what", "text", title="History", box=box.SIMPLE_HEAD)
     for when, what, text in _events(session):
-        history.add_row(f"{when:%Y-%m-%d %H:%M:%S}", shown(what), shown(text.strip().partition("\n")[0]))
+        history.add_row(
+            f"{when:%Y-%m-%d %H:%M:%S}", shown(what), shown(text.strip().partition("\n")[0])
+        )
     console.print(history)
 
 
