@@ -43,8 +43,9 @@ TOKENS: Final = 256
 _TRY_AGAIN: Final = frozenset({408, 425, 429, 502, 503, 504})
 _NEVER_RAN: Final = frozenset({"PGRST000", "PGRST002", "PGRST003"})
 """PostgREST had no connection to the database, no schema yet, or no free connection in time."""
-_LOST: Final = "PGRST001"
-"""PostgREST lost its connection to the database, maybe after the commit."""
+_LOST: Final = ("PGRST001", "")
+"""PostgREST lost its connection to the database, maybe after the commit. Where that happens during
+a call, it answers 400 with a code and a message that are empty."""
 
 
 class _Settings:
@@ -109,7 +110,7 @@ class _Settings:
         word = str(error.get("message") or said)
         if code in PASSING or code in _NEVER_RAN:
             return Unanswered(word, may_have_happened=False, pause=_pause(response))
-        if code == _LOST or connection_lost(code):
+        if error.get("code") in _LOST or connection_lost(code):
             return Unanswered(word, may_have_happened=True, pause=_pause(response))
         if code.startswith("PT"):
             return refused(self.functions, code, word, _text(error.get("details")))
