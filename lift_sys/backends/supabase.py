@@ -120,7 +120,8 @@ class _Settings:
         if status in _TRY_AGAIN or (not code and status >= httpx.codes.INTERNAL_SERVER_ERROR):
             done = status != httpx.codes.TOO_MANY_REQUESTS and not _turned_away(response)
             return Unanswered(word, may_have_happened=done, pause=_pause(response))
-        if status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
+        names_no_role = code == "22023" and word.startswith("role ")  # the token does, that is
+        if status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN) or names_no_role:
             return PermissionDeniedError(f"{word} ({code or status})")
         return refused(self.functions, code or str(status), word, _text(error.get("details")))
 
