@@ -178,7 +178,7 @@ class _Progress:
         if isinstance(last, SessionStoreError) and not (self._doubt and type(last) in _SILENT):
             return last
         seconds = time.monotonic() - self._started
-        tried = f"tried {self._attempts} times in {seconds:.1f} s"
+        tried = f"attempts: {self._attempts} in {seconds:.1f} s"
         if self._doubt:
             return OutcomeUnknownError(
                 f"{last} ({tried}); the write may have happened: repeat it with its idempotency key"
