@@ -10,7 +10,7 @@ from rich.table import Table
 from lift_sys.backends.instants import now
 from lift_sys.commands.common import CommandError, Target, console, on_store, print_json, shown
 from lift_sys.spec_sessions import rules
-from lift_sys.spec_sessions.changing import change
+from lift_sys.spec_sessions.changing import change, process
 from lift_sys.spec_sessions.models import (
     HoleResolution,
     PromptRevision,
@@ -21,7 +21,7 @@ from lift_sys.spec_sessions.models import (
     Source,
     Status,
 )
-from lift_sys.spec_sessions.refine import ANSWER_TO, Refinement, refine
+from lift_sys.spec_sessions.refine import ANSWER_TO, Refinement
 from lift_sys.spec_sessions.store import SessionStore
 
 app = typer.Typer(help="Look at sessions and take them forward.", no_args_is_help=True)
@@ -127,15 +127,15 @@ def resolve(
     _report(session, target, f"resolution {len(session.pending_resolutions)} is stored")
 
 
-@app.command()
+@app.command("process")
 @on_store
-def process(
+def process_(
     target: Target,
     session_id: IdArgument,
 ) -> None:
     """Apply the pending resolutions to the current draft."""
     with target.open() as sessions:
-        session, done = change(sessions, session_id, refine)
+        session, done = process(sessions, session_id)
     if target.json:
         print_json(_refinement(session, done))
         return
@@ -213,7 +213,9 @@ def print_session(session: PromptSession) -> None:
         console.print(table if table.row_count else "No hole is open.")
     history = Table("when (UTC)", "what", "text", title="History", box=box.SIMPLE_HEAD)
     for when, what, text in _events(session):
-        history.add_row(f"{when:%Y-%m-%d %H:%M:%S}", shown(what), shown(text.partition("\n")[0]))
+        history.add_row(
+            f"{when:%Y-%m-%d %H:%M:%S}", shown(what), shown(text.strip().partition("\n")[0])
+        )
     console.print(history)
 
 
@@ -235,11 +237,12 @@ def _print_page(page: SessionPage) -> None:
     if not page.items:
         console.print("No sessions.")
         return
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("id", no_wrap=True, min_width=36)
-    table.add_column("status", no_wrap=True, min_width=9)
-    table.add_column("updated (UTC)", no_wrap=True, min_width=14)
-    table.add_column("input", no_wrap=True, overflow="ellipsis")
+    # The input has what the others leave; an id is never cut, since it is what one copies.
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, expand=True)
+    table.add_column("id", min_width=36, overflow="fold")
+    table.add_column("status", min_width=9)
+    table.add_column("updated (UTC)", min_width=14)
+    table.add_column("input", no_wrap=True, overflow="ellipsis", ratio=1)
     for item in page.items:
         table.add_row(
             shown(item.session_id),

@@ -112,8 +112,6 @@ def _clarify_intent(ir: IR, _hole: TypedHole, text: str) -> IR:
 
 def _refine_signature(ir: IR, hole: TypedHole, text: str) -> IR:
     subject = hole.identifier.removesuffix(".type")
-    if subject in ("return", "returns"):
-        return _with_signature(ir, ir.signature.model_copy(update={"returns": text}))
     for index, parameter in enumerate(ir.signature.parameters):
         if parameter.name == subject:
             parameters = list(ir.signature.parameters)
@@ -121,6 +119,8 @@ def _refine_signature(ir: IR, hole: TypedHole, text: str) -> IR:
             return _with_signature(
                 ir, ir.signature.model_copy(update={"parameters": tuple(parameters)})
             )
+    if subject in ("return", "returns"):
+        return _with_signature(ir, ir.signature.model_copy(update={"returns": text}))
     return _add_constraint(ir, hole, text)
 
 

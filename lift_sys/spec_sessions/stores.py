@@ -252,7 +252,10 @@ class SQLiteSessionStore(_SyncStore):
         path: the file.
         user_id: the user it acts for.
         timeout: for how many seconds a call waits for other writers before it raises
-            ``StoreUnavailableError``.
+            ``StoreUnavailableError``; 0 to 86,400.
+
+    Raises:
+        ValueError: `path` names no file, or `timeout` is none.
     """
 
     def __init__(
@@ -442,4 +445,6 @@ def _user(user_id: str | None, access_token: str | None) -> User | None:
 def _file(path: str | Path) -> Path:
     if str(path) in ("", ":memory:"):
         raise ValueError("path: name a file, or take InMemorySessionStore to keep nothing on disk")
+    if "\0" in str(path):
+        raise ValueError("path: holds U+0000; remove it")
     return Path(path)
