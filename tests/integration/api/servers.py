@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -53,12 +53,20 @@ class ServerProcess:
         return self.process.wait(SECONDS)
 
     def _read_url(self) -> str:
-        deadline = time.monotonic() + SECONDS
-        while not (printed := self._out.read_text()).endswith("\n"):
-            assert self.process.poll() is None, self.output()
-            assert time.monotonic() < deadline, self.output()
-            time.sleep(0.01)
-        return printed.split()[-1]
+        wait_for(self._has_printed, "the server to say where it is")
+        assert self.process.poll() is None, self.output()
+        return self._out.read_text().split()[-1]
+
+    def _has_printed(self) -> bool:
+        return self._out.read_text().endswith("\n") or self.process.poll() is not None
+
+
+def wait_for(condition: Callable[[], bool], what: str) -> None:
+    """Return once the condition holds."""
+    deadline = time.monotonic() + SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {SECONDS} s for {what}"
+        time.sleep(0.01)
 
 
 @contextmanager

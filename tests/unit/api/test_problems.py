@@ -5,6 +5,7 @@ from http import HTTPStatus
 
 import pytest
 from fastapi import FastAPI
+from starlette.requests import ClientDisconnect
 from starlette.testclient import TestClient
 
 from lift_sys import auth
@@ -21,6 +22,7 @@ OURS = [
 ]
 SLUGS = {
     "bad-request",
+    "disconnected",
     "history-rewrite",
     "idempotency-key-reused",
     "invalid-request",
@@ -66,7 +68,9 @@ def answered(error: Exception) -> TestClient:
     return TestClient(app, raise_server_exceptions=False)
 
 
-@pytest.mark.parametrize("error", [*OURS, LiftError], ids=lambda error: error.__name__)
+@pytest.mark.parametrize(
+    "error", [*OURS, LiftError, ClientDisconnect], ids=lambda error: error.__name__
+)
 def test_each_error_is_in_the_table_and_answered_by_it(error):
     kind = KINDS[error]
     answer = answered(made(error)).get("/")
