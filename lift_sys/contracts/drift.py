@@ -41,6 +41,8 @@ _WIDER: Final = {
     "integer": {"bigint", "numeric"},
     "bigint": {"numeric"},
     "text": {"character varying"},
+    # It keeps each number to the letter, which jsonb does not.
+    "jsonb": {"json"},
 }
 """What a hand-written migration may take instead, as it holds every value of the type named."""
 _STRANGER: Final = "\N{REPLACEMENT CHARACTER} no value of any contract"

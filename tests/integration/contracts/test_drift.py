@@ -167,7 +167,7 @@ PLANTED: dict[str, tuple[str, str, str, str]] = {
         "create table public.stray (id integer)",
         "table-without-contract",
         "stray",
-        "write its contract, drop the table, or pass --allow-table",
+        "write its contract, drop the table, or name it in uncontracted.json",
     ),
 }
 # A change to a column can show in more than one way.
