@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
+import sys
 import tempfile
 from collections.abc import Sequence
 from contextlib import AsyncExitStack, nullcontext
@@ -22,6 +23,8 @@ from tests.benchmarks.work import FULL, QUICK, Bench, Plan, Row
 
 FAMILIES = ("memory", "sqlite", "postgres", "supabase")
 OPERATIONS = ("size", "create", "append", "load", "refresh", "list", "writers", "delay")
+WIDTH = 150
+"""How many characters a line of the tables has where they go to a file."""
 _PEERS = {
     "agents": "peer_openai",
     "google.adk": "peer_adk",
@@ -42,29 +45,29 @@ def main() -> None:
         help=f"some of {', '.join(FAMILIES + OPERATIONS)}",
     )
     parser.add_argument(
-        "--durable", action="store_true", help="let Postgres wait for the disk at each commit"
+        "--volatile", action="store_true", help="let Postgres not wait for the disk at a commit"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw them there, as a PNG")
     given = parser.parse_args()
-    console = Console()
+    console = Console() if sys.stdout.isatty() else Console(width=WIDTH)
     begun = perf_counter()
     rows = asyncio.run(
-        benchmark(QUICK if given.quick else FULL, given.only, console, durable=given.durable)
+        benchmark(QUICK if given.quick else FULL, given.only, console, durable=not given.volatile)
     )
     seconds = perf_counter() - begun
     report.show(rows, console)
     console.print(f"{seconds:.0f} s")
     if given.json:
         report.write_json(
-            rows, report.conditions(durable=given.durable, seconds=seconds), given.json
+            rows, report.conditions(durable=not given.volatile, seconds=seconds), given.json
         )
     if given.plot:
         report.plot(rows, given.plot)
 
 
 async def benchmark(
-    plan: Plan, only: Sequence[str], console: Console, *, durable: bool = False, peers: bool = True
+    plan: Plan, only: Sequence[str], console: Console, *, durable: bool = True, peers: bool = True
 ) -> list[Row]:
     """Measure and return the rows.
 

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import httpx
 import psycopg
@@ -70,6 +70,9 @@ class _Remote(Subject):
         _finish(flow, [new.session_id])
         self._sessions[session] = new
 
+    async def adopt(self, other: Self, session: str) -> None:
+        self._sessions[session] = other._sessions[session]
+
     async def append(self, session: str, text: str) -> Act:
         held = self._sessions[session]
         held.add_revision(turn(text))
@@ -87,8 +90,10 @@ class _Remote(Subject):
         await settled((await self.append(session, text))())
         return await self.act(call, self._user)
 
+    async def fill(self, count: int) -> None:
+        """Store nothing: the sync store's sessions are read, as it stored them before."""
+
     async def latest(self, count: int) -> Act:
-        # The sessions that the sync store of the same family was filled with.
         reader = {"postgres": "PostgresSessionStore", "supabase": "SupabaseSessionStore"}
         call = next(operations.list_page(None, None, LISTED, None))
         return await self.act(call, f"{reader[self.family]}-{count}")
@@ -238,6 +243,10 @@ class SQLiteFloor(Subject):
     async def grow(self, session: str, texts: Sequence[str]) -> None:
         self._keys[session] = self._insert("floor", [_body(text) for text in texts])
         self._counts[session] = len(texts)
+
+    async def adopt(self, other: Self, session: str) -> None:
+        self._keys[session] = other._keys[session]
+        self._counts[session] = other._counts[session]
 
     async def append(self, session: str, text: str) -> Act:
         self._counts[session] += 1

@@ -27,6 +27,7 @@ TEXT_BYTES = 2048
 """How long the text of one turn is."""
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 _MOST_ACTS = 10
+_FEWEST = 3
 
 
 def text() -> str:
@@ -81,10 +82,21 @@ class Times:
 
 @dataclass
 class Effort:
-    """How much is measured: rounds, and the seconds that one contender may take in one round."""
+    """How much is measured.
+
+    Attributes:
+        rounds: how many at the most.
+        seconds: what one contender may take in one round, unless a single act takes longer.
+        limit: after so many seconds no further round is begun, but three there are.
+    """
 
     rounds: int
     seconds: float
+    limit: float
+
+    def goes_on(self, number: int, begun: float) -> bool:
+        """Return whether there is to be another round, the one of this number from 0."""
+        return number < self.rounds and (number < _FEWEST or perf_counter() - begun < self.limit)
 
 
 Preparation: TypeAlias = Callable[[], Awaitable[Act]]
@@ -95,11 +107,13 @@ async def in_turn(contenders: Sequence[Preparation], effort: Effort) -> list[Tim
     """Measure one operation of several contenders, a few acts at a time, in turn."""
     counts = [await _acts_a_round(prepare, effort) for prepare in contenders]
     times = [Times() for _ in contenders]
-    for number in range(effort.rounds):
+    begun, number = perf_counter(), 0
+    while effort.goes_on(number, begun):
         for index in _rotated(len(contenders), number):
             gc.collect(0)
             seconds = [await timed(await contenders[index]()) for _ in range(counts[index])]
             times[index].add(seconds)
+        number += 1
     return times
 
 
@@ -116,10 +130,11 @@ class Crowd:
     writers: Callable[[], Awaitable[list[list[Act]]]]
 
 
-async def side_by_side(crowds: Sequence[Crowd], rounds: int) -> list[Times]:
+async def side_by_side(crowds: Sequence[Crowd], effort: Effort) -> list[Times]:
     """Measure writers that work at the same time, of several contenders in turn."""
     times = [Times() for _ in crowds]
-    for number in range(-1, rounds):  # the first is to warm up
+    begun, number = perf_counter(), -1  # the first round is to warm up
+    while effort.goes_on(number, begun):
         for index in _rotated(len(crowds), number):
             if times[index].failed:
                 continue
@@ -133,6 +148,7 @@ async def side_by_side(crowds: Sequence[Crowd], rounds: int) -> list[Times]:
                 continue
             if number >= 0:
                 times[index].add(seconds, wall / len(seconds))
+        number += 1
     return times
 
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from lift_sys.backends.instants import now
 from lift_sys.spec_sessions import (
@@ -84,6 +84,11 @@ class Ours(Subject):
         new = session_of(f"{self.tag}-{session}", texts)
         await settled(self._store.create(new))
         self._sessions[session] = new
+
+    async def adopt(self, other: Self, session: str) -> None:
+        # Read and not taken: what a store knows of a session, it knows for itself only.
+        session_id = other._sessions[session].session_id
+        self._sessions[session] = await settled(self._store.get(session_id))
 
     async def append(self, session: str, text: str) -> Act:
         held, revision = self._sessions[session], turn(text)

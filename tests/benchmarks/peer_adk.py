@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from google.adk.errors._stale_session_error import StaleSessionError
 from google.adk.events import Event
@@ -45,6 +45,7 @@ class ADKSessions(Subject):
     blocking = False
     longest = 1_000  # events can only be added one by one
     most_listed = 10_000
+    most_contending = 10
 
     def __init__(
         self,
@@ -81,6 +82,9 @@ class ADKSessions(Subject):
         self._sessions[session] = held
         for text in texts:
             await self._service.append_event(held, _event(text))
+
+    async def adopt(self, other: Self, session: str) -> None:
+        self._sessions[session] = other._sessions[session]
 
     async def append(self, session: str, text: str) -> Act:
         held, event = self._sessions[session], _event(text)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from langgraph.checkpoint.base import empty_checkpoint
 from langgraph.checkpoint.base.id import uuid6
@@ -54,6 +54,7 @@ class Checkpoints(Subject):
     answers = "dicts"
     blocking = True
     most_listed = 10_000
+    most_contending = 0  # they would overwrite each other, or fork
 
     def __init__(
         self,
@@ -94,6 +95,9 @@ class Checkpoints(Subject):
             texts = texts[-1:]
         for text in texts:
             self._turn(thread, text)
+
+    async def adopt(self, other: Self, session: str) -> None:
+        self._threads[session] = other._threads[session]
 
     async def append(self, session: str, text: str) -> Act:
         thread = self._threads[session]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from agents.extensions.memory import SQLAlchemySession
 from agents.memory import SQLiteSession
@@ -73,6 +73,9 @@ class OpenAISessions(Subject):
     async def grow(self, session: str, texts: Sequence[str]) -> None:
         self._sessions[session] = self._make(f"{self.tag}-{session}")
         await self._sessions[session].add_items([_item(text) for text in texts])
+
+    async def adopt(self, other: Self, session: str) -> None:
+        self._sessions[session] = self._make(other._sessions[session].session_id)
 
     async def append(self, session: str, text: str) -> Act:
         held, items = self._sessions[session], [_item(text)]

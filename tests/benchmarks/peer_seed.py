@@ -11,7 +11,7 @@ import asyncio
 import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Self
 
 import httpx
 import psycopg
@@ -71,6 +71,7 @@ class TableByTable(Subject):
     answers = "dicts"
     blocking = True
     most_listed = 100
+    most_contending = 0  # they would overwrite each other, or fork
 
     def __init__(self, site: Site) -> None:
         self._site = site
@@ -100,6 +101,9 @@ class TableByTable(Subject):
             rows = [_revision(new, number) for number in range(1, len(texts) + 1)]
             self._table("session_revisions").insert(rows).execute()
         self._sessions[session] = new
+
+    async def adopt(self, other: Self, session: str) -> None:
+        self._sessions[session] = other._sessions[session]
 
     async def append(self, session: str, text: str) -> Act:
         held = self._sessions[session]

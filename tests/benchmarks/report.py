@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from rich.console import Console
 from rich.table import Table
@@ -57,39 +57,45 @@ def _version(name: str) -> str | None:
         return None
 
 
+_COLUMNS: Final[dict[str, Callable[[Row], str]]] = {
+    "of": lambda row: _shown(row.history, ",d"),
+    "writers": lambda row: _shown(row.concurrency, "d") if row.concurrency > 1 else "",
+    "delay": lambda row: _shown(row.delay_ms or None, "g"),
+    "p50": lambda row: _shown(row.p50_ms, ".3f"),
+    "p95": lambda row: _shown(row.p95_ms, ".3f"),
+    "each": lambda row: _shown(row.ms_each, ".3f"),
+    "trips": lambda row: _shown(row.round_trips, "d"),
+    "sent": lambda row: _shown(row.bytes_sent, ",d"),
+    "/floor": lambda row: _shown(row.ratio_to_floor, ".2f"),
+    "/first": lambda row: _shown(row.ratio_to_first, ".2f"),
+    "size": lambda row: _shown(row.bytes_per_byte, ".2f"),
+    "as fast as": lambda row: row.failed or _compared(row),
+}
+
+
 def show(rows: Sequence[Row], console: Console) -> None:
-    """Print a table for each family and operation."""
+    """Print a table for each family and operation, of the columns that have something to say."""
     for title in dict.fromkeys(_title(row) for row in rows):
+        some = [row for row in rows if _title(row) == title]
         table = Table(title=title, title_justify="left")
-        for column in ("contender", "of", "writers", "delay ms"):
-            table.add_column(column)
-        for column in ("p50 ms", "p95 ms", "each ms", "trips", "bytes", "/floor", "/first", "size"):
-            table.add_column(column, justify="right")
-        table.add_column("times as fast as")
-        for row in rows:
-            if _title(row) == title:
-                table.add_row(*_cells(row), style="bold" if row.kind == "ours" else None)
+        table.add_column("contender")
+        columns = {name: cell for name, cell in _COLUMNS.items() if any(map(cell, some))}
+        for name in columns:
+            table.add_column(name, justify="left" if name == "as fast as" else "right")
+        for row in some:
+            cells = [cell(row) for cell in columns.values()]
+            table.add_row(row.store, *cells, style="bold" if row.kind == "ours" else None)
         console.print(table)
+
+
+def _compared(row: Row) -> str:
+    if row.kind != "ours":
+        return ""
+    return "\n".join(f"{times:.1f} {name}" for name, times in row.times_as_fast_as.items())
 
 
 def _title(row: Row) -> str:
     return f"{row.family}: {row.operation}"
-
-
-def _cells(row: Row) -> list[str]:
-    numbers = (row.p50_ms, row.p95_ms, row.ms_each)
-    ratios = (row.ratio_to_floor, row.ratio_to_first, row.bytes_per_byte)
-    return [
-        row.store,
-        _shown(row.history, ",d"),
-        _shown(row.concurrency, "d"),
-        _shown(row.delay_ms or None, "g"),
-        *(_shown(number, ".3f") for number in numbers),
-        _shown(row.round_trips, "d"),
-        _shown(row.bytes_sent, ",d"),
-        *(_shown(ratio, ".2f") for ratio in ratios),
-        row.failed or "\n".join(f"{n:.1f} {s}" for s, n in row.times_as_fast_as.items()),
-    ]
 
 
 def _shown(number: float | None, form: str) -> str:

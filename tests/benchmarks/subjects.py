@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import Self
 
 from tests.benchmarks.measure import Act
 
@@ -32,6 +33,7 @@ class Subject(ABC):
         blocking: whether its acts block, so that several writers are threads and not tasks.
         longest: the longest history that it can be brought to in reasonable time.
         most_listed: the most sessions that it can be given to list in reasonable time.
+        most_contending: the most writers of one session that it serves in reasonable time.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Subject(ABC):
     blocking: bool
     longest = 10_000
     most_listed = 100_000
+    most_contending = 100
 
     async def open(self) -> None:  # noqa: B027  # some have nothing to open
         """Connect and make tables."""
@@ -63,6 +66,10 @@ class Subject(ABC):
     @abstractmethod
     async def load(self, session: str) -> Act:
         """Return what reads a session whole."""
+
+    @abstractmethod
+    async def adopt(self, other: Self, session: str) -> None:
+        """Take over a session from the same contender on other connections."""
 
     async def refresh(self, session: str, text: str) -> Act:
         """Let somebody else add a turn; return what brings it here."""

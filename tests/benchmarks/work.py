@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from tests.benchmarks.measure import (
     Act,
@@ -21,13 +21,13 @@ from tests.benchmarks.measure import (
     text,
     timed,
 )
-from tests.benchmarks.stack import Site
+from tests.benchmarks.stack import Site, Traffic
 from tests.benchmarks.subjects import Subject, Unoffered
 
 DELAYED = 100
 """How long the sessions are that are measured on a slower network."""
-COUNTED = 1_000
-"""Up to which length what goes over the wire is counted."""
+_TWIN_APPENDS = 1_000
+"""How often a session is appended to, at the most, from behind the proxy."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Plan:
         delays: milliseconds of network delay.
         stored: sessions and turns of each, by which the size of a database is taken.
         effort: rounds, and seconds a round.
-        crowd_rounds: rounds with several writers.
+        crowd_effort: the same with several writers.
     """
 
     histories: tuple[int, ...] = (10, 100, 1_000, 10_000)
@@ -51,24 +51,20 @@ class Plan:
     crowds: tuple[int, ...] = (1, 10, 50)
     delays: tuple[int, ...] = (1, 5, 20)
     stored: tuple[int, int] = (20, 50)
-    effort: Effort = field(default_factory=lambda: Effort(rounds=25, seconds=0.02))
-    crowd_rounds: int = 7
-
-    def turns_of(self, writers: int) -> int:
-        """Return how many turns each of so many writers adds in a round."""
-        return max(2, 40 // writers)
+    effort: Effort = field(default_factory=lambda: Effort(rounds=25, seconds=0.02, limit=30))
+    crowd_effort: Effort = field(default_factory=lambda: Effort(rounds=9, seconds=0, limit=10))
 
 
 FULL = Plan()
 QUICK = Plan(
     histories=(10, 1_000),
     loads=(10, 1_000),
-    lists=(100, 1_000),
+    lists=(50, 500),
     crowds=(1, 10),
     delays=(20,),
-    stored=(10, 20),
-    effort=Effort(rounds=7, seconds=0.01),
-    crowd_rounds=3,
+    stored=(5, 20),
+    effort=Effort(rounds=7, seconds=0.01, limit=3),
+    crowd_effort=Effort(rounds=3, seconds=0, limit=1),
 )
 
 
@@ -117,6 +113,56 @@ class Row:
     failed: str = ""
 
 
+class Session:
+    """A session that is kept at about one length: after some appends another takes its place."""
+
+    def __init__(self, subject: Subject, history: int) -> None:
+        self.subject = subject
+        self.history = history
+        self._number = 0
+        self._left = 0
+
+    async def twin(self, subject: Subject) -> Session:
+        """Return the same session as another connection of the same contender sees it."""
+        await self.ready()
+        twin = Session(subject, self.history)
+        twin._number, twin._left = self._number, _TWIN_APPENDS
+        await subject.adopt(self.subject, self._name)
+        return twin
+
+    async def take_back(self, twin: Session) -> None:
+        """Take note of what was written from over there."""
+        await self.subject.adopt(twin.subject, self._name)
+
+    async def append(self) -> Act:
+        """Return what adds a turn."""
+        await self.ready()
+        self._left -= 1
+        return await self.subject.append(self._name, text())
+
+    async def load(self) -> Act:
+        """Return what reads it whole."""
+        await self.ready()
+        return await self.subject.load(self._name)
+
+    async def refresh(self) -> Act:
+        """Return what brings a turn that somebody else added."""
+        await self.ready()
+        self._left -= 1
+        return await self.subject.refresh(self._name, text())
+
+    @property
+    def _name(self) -> str:
+        return f"{self.history}-{self._number}"
+
+    async def ready(self) -> None:
+        """Store a session where there is none to be used."""
+        if self._left <= 0:
+            self._number += 1
+            self._left = max(5, self.history // 5)
+            await self.subject.grow(self._name, [text() for _ in range(self.history)])
+
+
 @dataclass
 class _Entry:
     """A contender at one size of the work, and what it took."""
@@ -124,46 +170,8 @@ class _Entry:
     subject: Subject
     history: int | None
     prepare: Preparation
+    session: Session | None = None
     times: Times = field(default_factory=Times)
-
-
-class Session:
-    """A session that is kept at about one length: after some appends another takes its place."""
-
-    def __init__(self, subject: Subject, history: int, label: str = "") -> None:
-        self._subject = subject
-        self._history = history
-        self._label = f"{label}{history}"
-        self._number = 0
-        self._left = 0
-
-    async def append(self) -> Act:
-        """Return what adds a turn."""
-        await self.ready()
-        self._left -= 1
-        return await self._subject.append(self._name, text())
-
-    async def load(self) -> Act:
-        """Return what reads it whole."""
-        await self.ready()
-        return await self._subject.load(self._name)
-
-    async def refresh(self) -> Act:
-        """Return what brings a turn that somebody else added."""
-        await self.ready()
-        self._left -= 1
-        return await self._subject.refresh(self._name, text())
-
-    @property
-    def _name(self) -> str:
-        return f"{self._label}-{self._number}"
-
-    async def ready(self) -> None:
-        """Store a session where there is none to be used."""
-        if self._left <= 0:
-            self._number += 1
-            self._left = max(5, self._history // 5)
-            await self._subject.grow(self._name, [text() for _ in range(self._history)])
 
 
 class Bench:
@@ -190,15 +198,16 @@ class Bench:
         self._proxied = proxied
         self._site = site
         self._plan = plan
+        self._sessions: dict[tuple[Subject, int], Session] = {}
 
     def works(self) -> dict[str, Callable[[], Awaitable[list[Row]]]]:
-        """Return each piece of work by its name; the size first, while the tables are fresh."""
+        """Return each piece of work by its name: what wants fresh tables or exact lengths first."""
         works: dict[str, Callable[[], Awaitable[list[Row]]]] = {
             "size": self.size,
             "create": self.create,
-            "append": self.append,
             "load": self.load,
             "refresh": self.refresh,
+            "append": self.append,
             "list": self.latest,
             "writers": self.writers,
         }
@@ -232,25 +241,19 @@ class Bench:
     async def create(self) -> list[Row]:
         """Store new sessions of one turn."""
         entries = [_Entry(s, None, s.create) for s in self._subjects]
-        return await self._measured("create", entries, lambda twin, _: twin.create)
-
-    async def append(self) -> list[Row]:
-        """Add a turn to sessions of several lengths."""
-        pairs = self._pairs(self._plan.histories)
-        entries = [_Entry(s, h, Session(s, h, "append").append) for s, h in pairs]
-        return await self._measured("append", entries, lambda s, h: Session(s, h, "seen").append)
+        return await self._measured("create", entries)
 
     async def load(self) -> list[Row]:
         """Read sessions of several lengths whole."""
-        pairs = self._pairs(self._plan.loads)
-        entries = [_Entry(s, h, Session(s, h, "load").load) for s, h in pairs]
-        return await self._measured("load", entries, lambda s, h: Session(s, h, "read").load)
+        return await self._measured("load", self._entries("load", self._plan.loads))
 
     async def refresh(self) -> list[Row]:
         """Bring a turn that somebody else added to a long session."""
-        pairs = self._pairs(self._plan.loads[-1:])
-        entries = [_Entry(s, h, Session(s, h, "refresh").refresh) for s, h in pairs]
-        return await self._measured("refresh", entries, lambda s, h: Session(s, h, "anew").refresh)
+        return await self._measured("refresh", self._entries("refresh", self._plan.loads[-1:]))
+
+    async def append(self) -> list[Row]:
+        """Add a turn to sessions of several lengths."""
+        return await self._measured("append", self._entries("append", self._plan.histories))
 
     async def latest(self) -> list[Row]:
         """List the 20 latest of many sessions."""
@@ -260,9 +263,7 @@ class Bench:
                 if count <= subject.most_listed and await _filled(subject, count):
                     entry = _Entry(subject, count, partial(subject.latest, count))
                     entries.append(entry)
-        return await self._measured(
-            "list", entries, lambda twin, count: partial(twin.latest, count)
-        )
+        return await self._measured("list", entries)
 
     async def writers(self) -> list[Row]:
         """Add turns by several writers, on their own sessions and on one."""
@@ -270,26 +271,25 @@ class Bench:
         for count in self._plan.crowds:
             rows += await self._crowds("append, own sessions", self._subjects, count, _own)
             if count > 1:
-                able = [s for s in self._subjects if type(s).contend is not Subject.contend]
+                able = [s for s in self._subjects if count <= s.most_contending]
                 rows += await self._crowds("append, one session", able, count, _shared)
         return rows
 
     async def delay(self) -> list[Row]:
         """Append and load at one length on a slower network."""
+        sessions = [
+            await self._session(subject, DELAYED).twin(twin)
+            for subject, twin in zip(self._subjects, self._proxied, strict=True)
+        ]
         rows = []
-        effort = Effort(max(3, self._plan.effort.rounds // 3), seconds=0.0)
+        limit = self._plan.effort.limit / 2 / len(self._plan.delays)
+        effort = replace(self._plan.effort, seconds=0, limit=limit)
         for milliseconds in self._plan.delays:
-            for name in ("append", "load"):
-                sessions = [Session(s, DELAYED, f"{name}-{milliseconds}-") for s in self._proxied]
-                for session in sessions:
-                    await session.ready()
-                with self._delayed(milliseconds):
-                    entries = [
-                        _Entry(s, DELAYED, getattr(session, name))
-                        for s, session in zip(self._proxied, sessions, strict=True)
-                    ]
+            with self._delayed(milliseconds):
+                for name in ("load", "append"):
+                    entries = [_Entry(s.subject, DELAYED, getattr(s, name)) for s in sessions]
                     done = await _timed_rows(name, entries, effort)
-                rows += [replace(row, delay_ms=milliseconds) for row in done]
+                    rows += [replace(row, delay_ms=milliseconds) for row in done]
         return rows
 
     @contextmanager
@@ -301,40 +301,56 @@ class Bench:
         finally:
             self._site.delay(0)
 
-    def _pairs(self, histories: Iterable[int]) -> list[tuple[Subject, int]]:
-        return [(s, h) for h in histories for s in self._subjects if h <= s.longest]
+    def _session(self, subject: Subject, history: int) -> Session:
+        """Return the session that everything at that length is done with."""
+        return self._sessions.setdefault((subject, history), Session(subject, history))
 
-    async def _measured(
-        self,
-        operation: str,
-        entries: list[_Entry],
-        counted: Callable[[Subject, Any], Preparation],
-    ) -> list[Row]:
+    def _entries(self, name: str, histories: Iterable[int]) -> list[_Entry]:
+        sessions = [
+            self._session(subject, history)
+            for history in histories
+            for subject in self._subjects
+            if history <= subject.longest
+        ]
+        return [_Entry(s.subject, s.history, getattr(s, name), s) for s in sessions]
+
+    async def _measured(self, operation: str, entries: list[_Entry]) -> list[Row]:
         """Return the rows of one operation, with what the twins behind the proxy sent for it."""
         rows = await _timed_rows(operation, entries, self._plan.effort)
-        if self._site is None:
-            return rows
-        for row, entry in zip(rows, entries, strict=True):
-            if operation != "list" and (entry.history or 0) > COUNTED:
-                continue
-            twin = self._proxied[self._subjects.index(entry.subject)]
-            prepare = counted(twin, entry.history)
-            await timed(await prepare())  # connections are opened, statements prepared
-            act = await prepare()
-            self._site.count()
-            await timed(act)
-            traffic = self._site.traffic(self._family)
-            row.round_trips, row.bytes_sent = traffic.round_trips, traffic.sent
+        if self._site is not None:
+            for row, entry in zip(rows, entries, strict=True):
+                traffic = await self._traffic(operation, entry, self._site)
+                row.round_trips, row.bytes_sent = traffic.round_trips, traffic.sent
         return rows
+
+    async def _traffic(self, operation: str, entry: _Entry, site: Site) -> Traffic:
+        twin = self._proxied[self._subjects.index(entry.subject)]
+        prepare: Preparation
+        session = None
+        if entry.session is not None:
+            session = await entry.session.twin(twin)
+            prepare = getattr(session, operation)
+        elif operation == "create":
+            prepare = twin.create
+        else:
+            prepare = partial(twin.latest, entry.history or 0)
+        await timed(await prepare())  # connections are opened, statements prepared
+        act = await prepare()
+        site.count()
+        await timed(act)
+        traffic = site.traffic(self._family)
+        if entry.session is not None and session is not None:
+            await entry.session.take_back(session)
+        return traffic
 
     async def _crowds(
         self, operation: str, subjects: Sequence[Subject], count: int, crowd: _CrowdOf
     ) -> list[Row]:
-        turns = self._plan.turns_of(count)
+        turns = max(2, 40 // count)
         crowds = [Crowd(s.blocking, await crowd(s, count, turns)) for s in subjects]
         entries = [_Entry(s, None, s.create) for s in subjects]  # only the times count
         for entry, times in zip(
-            entries, await side_by_side(crowds, self._plan.crowd_rounds), strict=True
+            entries, await side_by_side(crowds, self._plan.crowd_effort), strict=True
         ):
             entry.times = times
         return [replace(row, concurrency=count) for row in _rows(operation, entries)]
@@ -355,7 +371,8 @@ async def _own(subject: Subject, count: int, turns: int) -> _Writers:
     return writers
 
 
-async def _shared(subject: Subject, count: int, turns: int) -> _Writers:
+async def _shared(subject: Subject, count: int, _: int) -> _Writers:
+    turns = 2  # they get in each other's way: more of them take long
     name = f"shared-{count}"
     await subject.grow(name, [text()] * 10)
 
