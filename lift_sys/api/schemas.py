@@ -1,20 +1,23 @@
 """What requests carry and what is answered, beside the models of the domain."""
 
-from typing import Any, Self
+from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from lift_sys.ir.models import IntermediateRepresentation
-from lift_sys.spec_sessions.models import (
-    HoleResolution,
-    IRDraft,
-    PromptSession,
-    ResolutionType,
-    RevisionType,
-    Source,
-    Status,
-    ValidationStatus,
-)
+from lift_sys.spec_sessions.models import ResolutionType, RevisionType, Source, ValidationStatus
+
+MAX_SOURCE: Final = 2**20
+"""How many characters of source are lifted at a time."""
+
+_IR: Final = {
+    "intent": {"summary": "The area of a rectangle."},
+    "signature": {
+        "name": "area",
+        "parameters": [{"name": "width", "type_hint": "float"}],
+        "holes": [{"identifier": "return.type", "kind": "signature"}],
+    },
+}
 
 
 class _Body(BaseModel):
@@ -25,8 +28,14 @@ class NewSession(_Body):
     """A session to start."""
 
     source: Source = "prompt"
-    original_input: str | None = Field(None, examples=["A function that adds two numbers"])
-    ir: IntermediateRepresentation | None = Field(None, description="Becomes the first draft.")
+    original_input: str | None = Field(
+        None,
+        description="Becomes the first revision.",
+        examples=["A function that adds two numbers"],
+    )
+    ir: IntermediateRepresentation | None = Field(
+        None, description="Becomes the first draft.", examples=[_IR]
+    )
     metadata: dict[str, Any] = Field(default_factory=dict, examples=[{"ticket": 17}])
 
 
@@ -35,14 +44,14 @@ class NewRevision(_Body):
 
     content: str = Field(examples=["It must not overflow"])
     revision_type: RevisionType = "manual_edit"
-    target_hole: str | None = None
+    target_hole: str | None = Field(None, examples=["return.type"])
     metadata: dict[str, Any] = Field(default_factory=dict)
 
 
 class NewDraft(_Body):
     """A draft to append. It is numbered by the server."""
 
-    ir: IntermediateRepresentation
+    ir: IntermediateRepresentation = Field(examples=[_IR])
     validation_status: ValidationStatus = "pending"
     smt_results: list[Any] = Field(default_factory=list)
     ambiguities: list[Any] = Field(default_factory=list)
@@ -69,53 +78,25 @@ class Finalization(_Body):
 class LiftRequest(_Body):
     """Python source to lift."""
 
-    code: str = Field(examples=["def add(a, b):\n    return a + b\n"])
-    path: str | None = Field(None, description="Where the source comes from.")
+    code: str = Field(max_length=MAX_SOURCE, examples=["def add(a, b):\n    return a + b\n"])
+    path: str | None = Field(None, description="Where the source comes from.", examples=["sums.py"])
 
 
-class SessionState(BaseModel):
-    """Where a session is, without its history."""
+class Written(BaseModel):
+    """What was written: a repetition of the request is answered with the same."""
 
-    session_id: str
-    status: Status
-    version: int
-    revision_count: int
-    draft_count: int
-    hole_count: int
-    unresolved_holes: list[str]
-
-    @classmethod
-    def of(cls, session: PromptSession) -> Self:
-        """Return the state of `session`."""
-        counts = session.counts()
-        return cls(
-            session_id=session.session_id,
-            status=session.status,
-            version=session.version,
-            revision_count=counts.revisions,
-            draft_count=counts.drafts,
-            hole_count=counts.resolutions,
-            unresolved_holes=session.get_unresolved_holes(),
-        )
-
-
-class Processed(BaseModel):
-    """What came of applying the pending resolutions."""
-
-    session: SessionState
-    draft: IRDraft | None = Field(description="The new draft; null where nothing was applied.")
-    applied: list[HoleResolution]
-    unknown: list[HoleResolution] = Field(description="They name no hole; they stay pending.")
+    session_id: str = Field(examples=["353d381b-22fe-4a60-a827-00e46b9b0dff"])
+    version: int = Field(description="The session's version after this write.", examples=[2])
 
 
 class Lifted(BaseModel):
     """The sessions of the functions in a source."""
 
     session_ids: list[str] = Field(description="One for each function, in the order of the source.")
-    new: int = Field(description="How many of them are new.")
+    new: int = Field(description="How many of them this request started.", examples=[1])
 
 
 class Health(BaseModel):
     """Whether the server is well."""
 
-    status: str
+    status: str = Field(examples=["ok"])

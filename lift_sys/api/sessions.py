@@ -1,15 +1,14 @@
 """The endpoints under ``/sessions``."""
 
-import hashlib
-import re
-from collections.abc import Callable
 from http import HTTPStatus
-from typing import Annotated, Final, TypeVar
+from typing import Annotated, Final
 
-from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
-from pydantic import BaseModel
+import anyio.to_thread
+from fastapi import APIRouter, Header, Query, Request, Response
 
+from lift_sys.api.dependencies import StoreOfUser
 from lift_sys.api.problems import OpenHolesError, PreconditionError, described
+from lift_sys.api.requests import JsonRoute
 from lift_sys.api.schemas import (
     Finalization,
     Lifted,
@@ -18,16 +17,23 @@ from lift_sys.api.schemas import (
     NewResolution,
     NewRevision,
     NewSession,
-    Processed,
-    SessionState,
+    Written,
 )
-from lift_sys.auth import CurrentUser, get_current_user
+from lift_sys.api.writes import (
+    IfMatch,
+    KeyOfRequest,
+    SessionId,
+    WriteOf,
+    locate,
+    names,
+    required,
+    tag,
+)
 from lift_sys.backends.call import WriteKey
-from lift_sys.backends.errors import InvalidSessionError, SessionConflictError, SessionExistsError
+from lift_sys.backends.errors import InvalidSessionError, SessionExistsError
 from lift_sys.backends.instants import now
 from lift_sys.ir.lifter import lift_functions
-from lift_sys.spec_sessions import rules
-from lift_sys.spec_sessions.changing import change_async
+from lift_sys.spec_sessions.changing import ATTEMPTS
 from lift_sys.spec_sessions.lifting import sessions_from
 from lift_sys.spec_sessions.models import (
     HoleResolution,
@@ -42,59 +48,35 @@ from lift_sys.spec_sessions.models import (
 from lift_sys.spec_sessions.refine import ANSWER_TO, refine
 from lift_sys.spec_sessions.store import AsyncSessionStore
 
-T = TypeVar("T")
+router = APIRouter(prefix="/sessions", tags=["sessions"], route_class=JsonRoute)
 
-router = APIRouter(prefix="/sessions", tags=["sessions"])
-
-_VERSION_TAG: Final = re.compile(r'(?:W/)?"?(\d{1,10})"?')
-_COMMON: Final = (401, 403, 422, 503)
-
-
-async def get_store(
-    request: Request, user: Annotated[CurrentUser, Depends(get_current_user)]
-) -> AsyncSessionStore:
-    """Return the store of the signed-in user: a FastAPI dependency."""
-    store: AsyncSessionStore = request.app.state.store
-    return store.for_user(user.user_id, access_token=user.access_token)
-
-
-StoreOfUser = Annotated[AsyncSessionStore, Depends(get_store)]
-SessionId = Annotated[str, Path(description="The session.")]
-IfMatch = Annotated[
-    str | None, Header(description='Only where the session is at this version, such as "3".')
-]
-Key = Annotated[
-    str | None,
-    Header(
-        alias="Idempotency-Key",
-        description="Tells a repetition of this request, for a day: it is not done again.",
-    ),
-]
+_COMMON: Final = (401, 403, 422, 500, 503)
+_WITH_BODY: Final = (400, 413, 415)
+_TAGGED: Final = {"ETag": {"description": "The version.", "schema": {"type": "string"}}}
+_LOCATED: Final = {
+    "Location": {"description": "Where the session is.", "schema": {"type": "string"}}
+}
 
 
 @router.post(
     "",
     status_code=HTTPStatus.CREATED,
-    responses=described(*_COMMON, 409, 413),
+    responses={
+        **described(*_COMMON, *_WITH_BODY),
+        201: {"headers": {**_LOCATED, **_TAGGED}},
+    },
     summary="Start a session",
 )
 async def create_session(
-    store: StoreOfUser,
-    request: Request,
-    response: Response,
-    body: NewSession,
-    idempotency_key: Key = None,
-) -> SessionState:
+    store: StoreOfUser, request: Request, response: Response, key: KeyOfRequest, body: NewSession
+) -> Written:
     """Start a session and say where it is."""
     draft = None if body.ir is None else IRDraft(version=1, ir=body.ir)
     session = PromptSession.create_new(body.source, body.original_input, draft, body.metadata)
-    session_id = await store.create(
-        session, idempotency_key=_write_key(request, idempotency_key, body)
-    )
-    if session_id != session.session_id:  # a repetition: the first one made the session
-        session = await _required(store, session_id)
-    response.headers["Location"] = str(request.url_for("read_session", session_id=session_id).path)
-    return _state(session, response)
+    session_id = await store.create(session, idempotency_key=key)
+    locate(request, response, session_id)
+    response.headers["ETag"] = tag(1)
+    return Written(session_id=session_id, version=1)
 
 
 @router.get("", responses=described(*_COMMON), summary="List sessions")
@@ -111,26 +93,30 @@ async def list_sessions(
 
 @router.post(
     "/lift",
-    status_code=HTTPStatus.CREATED,
-    responses=described(*_COMMON, 409, 413),
+    responses=described(*_COMMON, *_WITH_BODY, 409),
     summary="Lift Python source",
 )
-async def lift_source(store: StoreOfUser, body: LiftRequest) -> Lifted:
+async def lift_source(store: StoreOfUser, key: KeyOfRequest, body: LiftRequest) -> Lifted:
     """Start a session for each function of a source that has none yet."""
-    sessions = list(sessions_from(lift_functions(body.code, path=body.path)))
-    ids = [session.session_id for session in sessions]
-    try:
-        await store.create_many(sessions)
-        return Lifted(session_ids=ids, new=len(ids))
-    except SessionExistsError:
-        new = 0
-        for session in sessions:
-            try:
-                await store.create(session)
-                new += 1
-            except SessionExistsError:
-                continue
-        return Lifted(session_ids=ids, new=new)
+    functions = await anyio.to_thread.run_sync(lambda: lift_functions(body.code, path=body.path))
+    sessions = list(sessions_from(functions))
+    new = await _create_missing(store, sessions, key)
+    return Lifted(session_ids=[session.session_id for session in sessions], new=new)
+
+
+async def _create_missing(
+    store: AsyncSessionStore, sessions: list[PromptSession], key: WriteKey | None
+) -> int:
+    """Store those of `sessions` that are not there, in one write; return how many they are."""
+    missing, attempt = sessions, 1
+    while True:
+        try:
+            return len(await store.create_many(missing, idempotency_key=key))
+        except SessionExistsError:
+            if attempt == ATTEMPTS:
+                raise
+        attempt += 1
+        missing = [s for s in sessions if await store.get(s.session_id) is None]
 
 
 @router.get(
@@ -138,7 +124,8 @@ async def lift_source(store: StoreOfUser, body: LiftRequest) -> Lifted:
     response_model=PromptSession,
     responses={
         **described(*_COMMON, 404),
-        304: {"description": "Still at the version in If-None-Match"},
+        200: {"headers": _TAGGED},
+        304: {"description": "Still at the version in If-None-Match", "headers": _TAGGED},
     },
     summary="Read a session",
 )
@@ -146,13 +133,13 @@ async def read_session(
     store: StoreOfUser,
     session_id: SessionId,
     if_none_match: Annotated[
-        str | None, Header(description='A version, such as "3", that needs no answer.')
+        str | None, Header(description="A version that needs no answer.", examples=['"3"'])
     ] = None,
 ) -> Response:
     """Return a session with its whole history; its version is the ``ETag``."""
-    session = await _required(store, session_id)
-    headers = {"ETag": _tag(session.version)}
-    if if_none_match is not None and _names(if_none_match, session.version):
+    session = await required(store, session_id)
+    headers = {"ETag": tag(session.version)}
+    if if_none_match is not None and names(if_none_match, session.version, weakly=True):
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
     content = session.__pydantic_serializer__.to_json(session)
     return Response(content, headers=headers, media_type="application/json")
@@ -167,208 +154,107 @@ async def read_session(
 async def delete_session(
     store: StoreOfUser, session_id: SessionId, if_match: IfMatch = None
 ) -> None:
-    """Remove a session and everything of it; that it is gone already is fine."""
+    """Remove a session and everything of it; that it is gone already is fine.
+
+    The version is compared first and the session removed then, in two steps.
+    """
     if if_match is not None:
         session = await store.get(session_id)
-        if session is not None:
-            _require_version(session, if_match)
+        if session is not None and not names(if_match, session.version):
+            raise PreconditionError(session.version)
     await store.delete(session_id)
+
+
+_APPENDED: Final = {
+    **described(*_COMMON, *_WITH_BODY, 404, 409, 412),
+    201: {"headers": {**_LOCATED, **_TAGGED}},
+}
+_CHANGED: Final = {**described(*_COMMON, 404, 409, 412), 200: {"headers": _TAGGED}}
 
 
 @router.post(
     "/{session_id}/revisions",
     status_code=HTTPStatus.CREATED,
-    responses=described(*_COMMON, 404, 409, 412, 413),
+    responses=_APPENDED,
     summary="Append a revision",
 )
-async def add_revision(
-    store: StoreOfUser,
-    request: Request,
-    response: Response,
-    session_id: SessionId,
-    body: NewRevision,
-    if_match: IfMatch = None,
-    idempotency_key: Key = None,
-) -> SessionState:
+async def add_revision(write: WriteOf, body: NewRevision) -> Written:
     """Append an input of the user."""
     revision = PromptRevision(timestamp=now(), **dict(body))
-    key = _write_key(request, idempotency_key, body)
-    session, _ = await _change(store, session_id, lambda s: s.add_revision(revision), if_match, key)
-    return _state(session, response)
+    return await write.append(lambda session: session.add_revision(revision))
 
 
 @router.post(
     "/{session_id}/drafts",
     status_code=HTTPStatus.CREATED,
-    responses=described(*_COMMON, 404, 409, 412, 413),
+    responses=_APPENDED,
     summary="Append a draft",
 )
-async def add_draft(
-    store: StoreOfUser,
-    request: Request,
-    response: Response,
-    session_id: SessionId,
-    body: NewDraft,
-    if_match: IfMatch = None,
-    idempotency_key: Key = None,
-) -> SessionState:
+async def add_draft(write: WriteOf, body: NewDraft) -> Written:
     """Append a draft, which becomes the current one."""
 
     def edit(session: PromptSession) -> None:
         number = session.current_draft.version + 1 if session.current_draft else 1
         session.add_draft(IRDraft(version=number, **dict(body)))
 
-    key = _write_key(request, idempotency_key, body)
-    session, _ = await _change(store, session_id, edit, if_match, key)
-    return _state(session, response)
+    return await write.append(edit)
 
 
 @router.post(
     "/{session_id}/resolutions",
     status_code=HTTPStatus.CREATED,
-    responses=described(*_COMMON, 404, 409, 412, 413),
+    responses=_APPENDED,
     summary="Answer a hole",
 )
-async def add_resolution(
-    store: StoreOfUser,
-    request: Request,
-    response: Response,
-    session_id: SessionId,
-    body: NewResolution,
-    if_match: IfMatch = None,
-    idempotency_key: Key = None,
-) -> SessionState:
+async def add_resolution(write: WriteOf, body: NewResolution) -> Written:
     """Append an answer; ``process`` puts the answers into the next draft."""
 
     def edit(session: PromptSession) -> None:
         kind = body.resolution_type or _fitting(session, body.hole_id)
-        answer = {**dict(body), "resolution_type": kind}
-        session.add_resolution(HoleResolution(**answer))
+        session.add_resolution(HoleResolution(**{**dict(body), "resolution_type": kind}))
 
-    key = _write_key(request, idempotency_key, body)
-    session, _ = await _change(store, session_id, edit, if_match, key)
-    return _state(session, response)
+    return await write.append(edit)
 
 
-@router.post(
-    "/{session_id}/process",
-    responses=described(*_COMMON, 404, 409, 412),
-    summary="Apply the answers",
-)
-async def process_session(
-    store: StoreOfUser,
-    request: Request,
-    response: Response,
-    session_id: SessionId,
-    if_match: IfMatch = None,
-    idempotency_key: Key = None,
-) -> Processed:
-    """Apply the pending resolutions to the current draft."""
-    key = _write_key(request, idempotency_key, None)
-    session, done = await _change(
-        store, session_id, refine, if_match, key, when=lambda done: done.draft is not None
-    )
-    return Processed(
-        session=_state(session, response),
-        draft=done.draft,
-        applied=done.applied,
-        unknown=done.unknown,
-    )
+@router.post("/{session_id}/process", responses=_CHANGED, summary="Apply the answers")
+async def process_session(write: WriteOf) -> Written:
+    """Apply the pending resolutions to the current draft, which makes the next one.
+
+    Where none applies nothing is written, and the answer has the version that is there.
+    """
+    return await write.apply(lambda session: refine(session).draft is not None)
 
 
 @router.post(
     "/{session_id}/finalize",
-    responses=described(*_COMMON, 404, 409, 412),
+    responses={**_CHANGED, **described(*_WITH_BODY)},
     summary="Make a session final",
 )
-async def finalize_session(
-    store: StoreOfUser,
-    request: Request,
-    response: Response,
-    session_id: SessionId,
-    body: Finalization | None = None,
-    if_match: IfMatch = None,
-    idempotency_key: Key = None,
-) -> SessionState:
+async def finalize_session(write: WriteOf, body: Finalization | None = None) -> Written:
     """Make a session final; open holes are in the way unless ``force`` is set."""
 
-    def edit(session: PromptSession) -> None:
+    def edit(session: PromptSession) -> bool:
+        if session.status == "finalized":
+            return False
         holes = session.get_unresolved_holes()
         if holes and not (body and body.force):
             raise OpenHolesError(f"open holes: {', '.join(holes)}; resolve them, or set force")
         session.finalize()
+        return True
 
-    key = _write_key(request, idempotency_key, body)
-    session, _ = await _change(store, session_id, edit, if_match, key)
-    return _state(session, response)
+    return await write.apply(edit)
 
 
-@router.post(
-    "/{session_id}/abandon",
-    responses=described(*_COMMON, 404, 409, 412),
-    summary="Give a session up",
-)
-async def abandon_session(
-    store: StoreOfUser,
-    request: Request,
-    response: Response,
-    session_id: SessionId,
-    if_match: IfMatch = None,
-    idempotency_key: Key = None,
-) -> SessionState:
+@router.post("/{session_id}/abandon", responses=_CHANGED, summary="Give a session up")
+async def abandon_session(write: WriteOf) -> Written:
     """Give a session up; it stays readable."""
-    key = _write_key(request, idempotency_key, None)
-    session, _ = await _change(store, session_id, PromptSession.abandon, if_match, key)
-    return _state(session, response)
 
+    def edit(session: PromptSession) -> bool:
+        before = session.status
+        session.abandon()
+        return session.status != before
 
-async def _change(
-    store: AsyncSessionStore,
-    session_id: str,
-    edit: Callable[[PromptSession], T],
-    if_match: str | None,
-    key: WriteKey | None,
-    when: Callable[[T], bool] = lambda _: True,
-) -> tuple[PromptSession, T]:
-    """Change a session, only at the version that ``If-Match`` names where it names one."""
-    if if_match is None:
-        session, result = await change_async(
-            store, session_id, edit, when=when, idempotency_key=key
-        )
-    else:
-        session = await _required(store, session_id)
-        if not _names(if_match, session.version):
-            tag = _VERSION_TAG.fullmatch(if_match.strip())
-            if key is None or tag is None:
-                raise PreconditionError(session.version)
-            # It may be our own write that changed the version: the store knows the key, and
-            # refuses the version if it does not.
-            session.version = int(tag[1])
-        result = edit(session)
-        try:
-            if when(result):
-                await store.update(session, idempotency_key=key)
-        except SessionConflictError as error:
-            raise PreconditionError(error.current_version) from error
-    if key is not None:  # a repetition changed nothing: answer with what is stored
-        session = await _required(store, session_id)
-    return session, result
-
-
-async def _required(store: AsyncSessionStore, session_id: str) -> PromptSession:
-    session = await store.get(session_id)
-    if session is None:
-        raise rules.not_found(session_id)
-    return session
-
-
-def _write_key(request: Request, key: str | None, body: BaseModel | None) -> WriteKey | None:
-    """Return the key of a write: what is repeated is the request, whatever is made of it."""
-    if key is None:
-        return None
-    content = b"" if body is None else body.model_dump_json().encode()
-    parts = (request.method.encode(), request.url.path.encode(), content)
-    return WriteKey(key, hashlib.sha256(b"\0".join(parts)).hexdigest())
+    return await write.apply(edit)
 
 
 def _fitting(session: PromptSession, hole_id: str) -> ResolutionType:
@@ -378,24 +264,3 @@ def _fitting(session: PromptSession, hole_id: str) -> ResolutionType:
             if hole.identifier == hole_id:
                 return ANSWER_TO[hole.kind]
     raise InvalidSessionError("resolution_type: no draft has that hole; say what is answered")
-
-
-def _state(session: PromptSession, response: Response) -> SessionState:
-    response.headers["ETag"] = _tag(session.version)
-    return SessionState.of(session)
-
-
-def _tag(version: int) -> str:
-    return f'"{version}"'
-
-
-def _names(header: str, version: int) -> bool:
-    """Return whether ``If-Match`` or ``If-None-Match`` names the version."""
-    tags = [part.strip() for part in header.split(",")]
-    matches = (_VERSION_TAG.fullmatch(tag) for tag in tags)
-    return "*" in tags or any(match and int(match[1]) == version for match in matches)
-
-
-def _require_version(session: PromptSession, if_match: str) -> None:
-    if not _names(if_match, session.version):
-        raise PreconditionError(session.version)

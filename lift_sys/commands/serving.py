@@ -1,10 +1,20 @@
 """``lift-sys serve``: the application server."""
 
-from typing import Annotated
+import socket
+import sys
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
+from pydantic import ValidationError
 
 from lift_sys.commands.common import DEFAULT_STORE, CommandError, StoreOption
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+_BACKLOG: Final = 2048
+_GRACE: Final = 30
+"""For how many seconds requests under way may go on after the server was told to stop."""
 
 
 def serve(
@@ -23,11 +33,44 @@ def serve(
         from lift_sys.auth import is_loopback
     except ModuleNotFoundError as error:
         raise CommandError(f"the server needs {error.name}: install lift-sys[server]") from error
-    settings = Settings(LIFT_SYS_STORE=store)
+    try:
+        settings = Settings(LIFT_SYS_STORE=store)
+    except ValidationError as error:
+        raise CommandError(_one_line(error), 5) from error
     if settings.auth == "none" and not is_loopback(host):
         raise CommandError(
             f"--host {host}: without sign-in only loopback addresses are served; "
             "set LIFT_SYS_AUTH=supabase",
             2,
         )
-    uvicorn.run(create_app(settings), host=host, port=port)
+    app = create_app(settings)
+    with _listening(host, port) as listener:
+        _announce(app, listener)
+        config = uvicorn.Config(app, timeout_graceful_shutdown=_GRACE)
+        server = uvicorn.Server(config)
+        try:
+            server.run([listener])
+        except KeyboardInterrupt:
+            return  # the server has stopped in good order, as it was asked to
+
+
+def _one_line(error: ValidationError) -> str:
+    found = (
+        ": ".join([*map(str, each["loc"]), each["msg"].removeprefix("Value error, ")])
+        for each in error.errors()
+    )
+    return "; ".join(found)
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        raise CommandError(f"cannot listen on {host} port {port}: {error.strerror}") from error
+
+
+def _announce(app: "FastAPI", listener: socket.socket) -> None:
+    host, port = listener.getsockname()[:2]
+    host = f"[{host}]" if ":" in host else host
+    print(f"{app.title} is served at http://{host}:{port}", flush=True, file=sys.stdout)  # noqa: T201

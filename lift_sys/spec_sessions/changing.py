@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Final, TypeVar
 
 from lift_sys.backends.call import WriteKey
-from lift_sys.backends.errors import SessionConflictError
+from lift_sys.backends.errors import SessionConflictError, SessionNotFoundError
 from lift_sys.spec_sessions import rules
 from lift_sys.spec_sessions.models import PromptSession
 from lift_sys.spec_sessions.refine import Refinement, refine
@@ -86,6 +86,29 @@ async def change_async(
             session = await store.refresh(session)
         else:
             return session, result
+
+
+async def written_before(store: AsyncSessionStore, session_id: str, key: WriteKey) -> int | None:
+    """Return as which version a change with that key was stored; None where none was.
+
+    A change that cannot be made any more may be one that was made: others have moved the session
+    on since, or deleted it.
+
+    Args:
+        store: where the session is, or was.
+        session_id: which session.
+        key: with a fingerprint of the caller's own, or the change would not be recognised.
+
+    Raises:
+        IdempotencyKeyReusedError: the key belongs to another write.
+    """
+    probe = PromptSession(session_id=session_id)
+    try:
+        # No stored session is at version 0: this is refused, unless the store knows the key.
+        await store.update(probe, idempotency_key=key)
+    except (SessionConflictError, SessionNotFoundError):
+        return None
+    return probe.version
 
 
 def process(

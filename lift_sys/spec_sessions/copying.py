@@ -152,7 +152,7 @@ def _grown(held: PromptSession, session: PromptSession) -> Iterator[None]:
     )
     for known, whole in kinds:
         for item in whole[len(known) :]:
-            added = len(item.model_dump_json())
+            added = len(item.model_dump_json().encode())
             if size + added > _WRITE_BYTES:
                 yield
                 size = 0
