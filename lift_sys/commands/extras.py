@@ -41,9 +41,10 @@ class WithExtras(TyperGroup):
 
 
 def _without(name: str, extra: str, missing: str | None) -> typer.Typer:
-    app = typer.Typer(help=f"Needs lift-sys[{extra}], which is not installed.")
+    app = typer.Typer()
 
     @app.command(
+        help=f"Needs the extra {extra}, which is not installed.",
         context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
         add_help_option=False,
     )
