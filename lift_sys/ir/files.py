@@ -10,7 +10,6 @@ from typing import Final
 from lift_sys.ir.lifter import LiftedFunction, lift_functions
 from lift_sys.ir.source import LiftError
 
-
 _NO_SOURCE: Final = {"__pycache__", "site-packages", "dist-packages"}
 """Names of folders that hold nothing of the project they stand in."""
 
