@@ -68,6 +68,7 @@ EXIT_CODES: Final[dict[type[BaseException], int]] = {
     errors.UserRequiredError: 5,
     errors.SessionStoreError: 1,
     LiftError: 5,
+    ImportError: 1,  # the store needs an extra that is not installed: the message says which
     ValidationError: 5,
     ValueError: 5,
 }
