@@ -6,7 +6,7 @@ anything is sent on it, so a restarted server puts no write in doubt. Nothing ru
 background, so a fork or an event loop can simply have a pool of its own.
 """
 
-import selectors
+import select
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -170,6 +170,6 @@ def _is_quiet(connection: TimedConnection | AsyncTimedConnection) -> bool:
     """
     if connection.closed:
         return False
-    with selectors.DefaultSelector() as selector:
-        selector.register(connection.fileno(), selectors.EVENT_READ)
-        return not selector.select(0)
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    return not poll.poll(0)
