@@ -199,7 +199,7 @@ def test_a_database_without_the_migrations_names_the_remedy(
 OLDER = {
     "a missing function": "drop function public.update_session_v1(text, json, json)",
     "a missing column": "alter table public.sessions drop column finalized_at cascade",
-    "a missing table": "drop table public.session_writes cascade",
+    "a missing table": "drop table public.session_revisions cascade",
     "a check of an older release": (
         "alter table public.session_revisions drop constraint session_revisions_type_known;"
         " alter table public.session_revisions add constraint session_revisions_type_known"
