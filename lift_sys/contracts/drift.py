@@ -117,7 +117,9 @@ class _Comparison:
         for live in extra:
             remedy = self._alter(f"drop column {identifier(live.name)}")
             remedy += ", add the property, or name it in filled_elsewhere"
-            yield self._error("unfilled-column", live.name, "no property fills it", remedy)
+            must = live.not_null and live.default is None and not live.identity
+            message = "no property fills it" + (", so that no row can be added" if must else "")
+            yield self._error("unfilled-column", live.name, message, remedy)
         for name in self._table.filled_elsewhere:
             if name not in self._live.columns:
                 message = "filled_elsewhere names it, the table has no such column"
