@@ -46,6 +46,7 @@ _WIDER: Final = {
 }
 """What a hand-written migration may take instead, as it holds every value of the type named."""
 _STRANGER: Final = "\N{REPLACEMENT CHARACTER} no value of any contract"
+_LONG: Final = 60
 _NUMERIC: Final = frozenset({"integer", "bigint", "numeric"})
 
 
@@ -205,11 +206,11 @@ class _Comparison:
         """Return which of ``values`` the column accepts, or None if that cannot be evaluated."""
         if live.labels is not None:
             return {value: value in live.labels for value in values}
+        if not live.checks:
+            return dict.fromkeys(values, True)
         name = identifier(live.name)
         # A CHECK whose condition is null accepts the value.
-        conditions = (
-            " and ".join(f"({check}) is not false" for check in live.checks.values()) or "true"
-        )
+        conditions = " and ".join(f"({check}) is not false" for check in live.checks.values())
         listed = ", ".join(f"({number}, {literal(v)})" for number, v in enumerate(values))
         query = f"select n, {conditions} from (select n, v::{live.type} as {name} from "  # noqa: S608 - quoted by literal and identifier; the rest is the catalog's
         query += f"(values {listed}) as given(n, v)) as tried order by n"
@@ -393,5 +394,8 @@ def _bare(expression: str | None) -> str | None:
 
 
 def _shown(values: Sequence[str], limit: int = 5) -> str:
-    listed = ", ".join(repr(value) for value in values[:limit])
+    listed = ", ".join(
+        repr(value) if len(value) <= _LONG else f"a text of {len(value)} characters"
+        for value in values[:limit]
+    )
     return listed if len(values) <= limit else f"{listed} and {len(values) - limit} more"

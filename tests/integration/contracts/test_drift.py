@@ -19,6 +19,8 @@ PROPERTIES: dict[str, Any] = {
     "note": {"type": ["string", "null"]},
     "priority": {"type": "integer", "minimum": 0, "maximum": 9, "default": 5},
     "label": {"type": "string", "default": "none"},
+    "code": {"type": "string", "minLength": 2, "maxLength": 8},
+    "score": {"type": "number"},
 }
 PLANTED: dict[str, tuple[str, str, str, str]] = {
     "a renamed column": (
@@ -71,6 +73,30 @@ PLANTED: dict[str, tuple[str, str, str, str]] = {
         "widened-values",
         "shop_order_current.amount",
         "add check (amount >= 1)",
+    ),
+    "a narrowed length": (
+        f"alter table {TABLE} add check (char_length(code) < 8)",
+        "narrowed-values",
+        "shop_order_current.code",
+        "add check (char_length(code) >= 2)",
+    ),
+    "a dropped length": (
+        f"alter table {TABLE} drop constraint shop_order_current_code_check",
+        "widened-values",
+        "shop_order_current.code",
+        "add check (char_length(code) >= 2)",
+    ),
+    "a length where there was none": (
+        f"alter table {TABLE} add constraint short check (char_length(note) <= 280)",
+        "narrowed-values",
+        "shop_order_current.note",
+        f"alter table {TABLE} drop constraint short",
+    ),
+    "a bound where there was none": (
+        f"alter table {TABLE} add constraint small check (score < 1e20)",
+        "narrowed-values",
+        "shop_order_current.score",
+        f"alter table {TABLE} drop constraint small",
     ),
     "a changed type": (
         f"alter table {TABLE} alter column amount type bigint",
