@@ -290,6 +290,20 @@ class _Comparison:
                 message = f"a policy for {operation} stands there without the grant"
                 remedy = f"grant {operation} to authenticated, or drop the policy"
                 yield self._warning("missing-grant", None, message, remedy)
+        yield from self._foreign_rows()
+
+    def _foreign_rows(self) -> Iterator[Finding]:
+        """Find policies of a hand-written table that do not ask whose the row is."""
+        owner = self._table.owner
+        if owner is None:
+            return
+        for policy in self._live.policies:
+            conditions = [c for c in (policy.using, policy.with_check) if c is not None]
+            if policy.permissive and not all(_asks(c, owner.condition) for c in conditions):
+                name = f"{identifier(policy.name)} on {qualified(self._table.name)}"
+                message = f"the policy {policy.name} may let through rows of other users"
+                remedy = f"alter policy {name} so that each row satisfies {owner.condition}"
+                yield self._error("changed-policy", None, message, remedy)
 
     def _create_policy(self, operation: str, using: str | None, with_check: str | None) -> str:
         clauses = (f" using ({using})" if using else "") + (
@@ -383,6 +397,18 @@ def _same_policy(live: LivePolicy, using: str | None, with_check: str | None) ->
         and _bare(live.using) == _bare(using)
         and _bare(live.with_check) == _bare(with_check)
     )
+
+
+def _asks(expression: str, condition: str) -> bool:
+    """Tell whether ``condition`` is one of what ``expression`` joins by ``and``."""
+    words = _words(expression)
+    found = re.search(rf"(?<!\S){re.escape(_words(condition))}(?!\S)", words)
+    return found is not None and not re.search(r"\bor\b|\bnot \(", expression.lower())
+
+
+def _words(expression: str) -> str:
+    """Return an expression's words, without parentheses and what Postgres adds to them."""
+    return " ".join(re.sub(r"::text\b| as jwt\b|[()]", " ", expression.lower()).split())
 
 
 def _bare(expression: str | None) -> str | None:

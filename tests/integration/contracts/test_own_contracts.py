@@ -274,10 +274,32 @@ class TestAPlantedDrift:
         _execute(url, re.split(r" or |, add the", finding.remedy)[0])
         assert _check(url) == []
 
-    def test_of_a_policy_less_is_reported(self, scratch: Callable[[], str]) -> None:
+    @pytest.mark.parametrize(
+        ("statement", "code"),
+        [
+            ('drop policy "users delete their own sessions" on public.sessions', "missing-policy"),
+            (
+                'alter policy "users read their own sessions" on public.sessions using (true)',
+                "changed-policy",
+            ),
+            (
+                """alter policy "users read their own sessions" on public.sessions
+                   using (user_id = (select auth.jwt() ->> 'sub') or status = 'finalized')""",
+                "changed-policy",
+            ),
+            (
+                "create policy anyone on public.sessions for insert to anon with check (true)",
+                "changed-policy",
+            ),
+        ],
+        ids=["dropped", "open to all", "open to some", "added"],
+    )
+    def test_of_a_policy_is_reported(
+        self, scratch: Callable[[], str], statement: str, code: str
+    ) -> None:
         url = scratch()
-        _execute(url, 'drop policy "users delete their own sessions" on public.sessions')
-        assert [(f.code, f.where) for f in _check(url)] == [("missing-policy", "sessions")]
+        _execute(url, statement)
+        assert [(f.code, f.where) for f in _check(url)] == [(code, "sessions")]
 
 
 def _execute(url: str, statement: str) -> None:
