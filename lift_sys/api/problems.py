@@ -8,6 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from lift_sys.auth import KeysUnavailableError, NotLocalError, NotSignedInError
 from lift_sys.backends import errors
@@ -65,6 +66,7 @@ KINDS: Final[dict[type[Exception], Kind]] = {
     errors.SchemaOutdatedError: Kind("schema-outdated", 503, "The database lacks this schema"),
     errors.StoreUnavailableError: Kind("store-unavailable", 503, "The store is unavailable"),
     errors.StoreClosedError: Kind("store-closed", 503, "The server is shutting down"),
+    ClientDisconnect: Kind("disconnected", 400, "The request was not sent to its end"),
     errors.SessionStoreError: Kind("store-failed", 500, "The store failed"),
 }
 """Which error is answered how; an error that is not listed is answered as its base is."""

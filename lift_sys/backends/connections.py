@@ -6,9 +6,7 @@ anything is sent on it, so a restarted server puts no write in doubt. Nothing ru
 background, so a fork or an event loop can simply have a pool of its own.
 """
 
-import asyncio
 import selectors
-import threading
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -21,6 +19,7 @@ from psycopg.pq import TransactionStatus
 
 from lift_sys.backends.errors import StoreClosedError
 from lift_sys.backends.remote import CLOSED, Unanswered
+from lift_sys.backends.turns import AsyncTurns, Turns
 
 T = TypeVar("T")
 
@@ -64,8 +63,7 @@ C = TypeVar("C", bound=TimedConnection | AsyncTimedConnection)
 class _Pool(Generic[C]):
     """What the sync and the async pool have in common: the connections that are not in use."""
 
-    def __init__(self, size: int) -> None:
-        self._size = size
+    def __init__(self) -> None:
         self._closed = False
         self._idle: deque[tuple[C, float]] = deque()
 
@@ -103,21 +101,9 @@ class _Pool(Generic[C]):
         if self._closed:
             self.discard_idle()
 
-    def _ready(self, connection: C, deadline: float) -> C:
-        if time.monotonic() >= deadline:
-            raise self._exhausted()
-        connection.deadline = deadline
-        return connection
-
     def _require_open(self) -> None:
         if self._closed:
             raise StoreClosedError(CLOSED)
-
-    def _exhausted(self) -> Unanswered:
-        return Unanswered(
-            f"no connection was to be had in time; {self._size} are allowed",
-            may_have_happened=False,
-        )
 
 
 class Pool(_Pool[TimedConnection]):
@@ -129,9 +115,9 @@ class Pool(_Pool[TimedConnection]):
     """
 
     def __init__(self, size: int, connect: Callable[[], TimedConnection]) -> None:
-        super().__init__(size)
+        super().__init__()
         self._connect = connect
-        self._slots = threading.Semaphore(size)
+        self._turns = Turns(size)
 
     @contextmanager
     def connection(self, deadline: float) -> Iterator[TimedConnection]:
@@ -141,46 +127,40 @@ class Pool(_Pool[TimedConnection]):
             StoreClosedError: the pool was closed.
             Unanswered: all were in use until then.
         """
-        self._require_open()
-        if not self._slots.acquire(timeout=max(0.0, deadline - time.monotonic())):
-            raise self._exhausted()
-        try:
+        with self._turns.taken(deadline):
             self._require_open()
             connection = self._idle_one() or self._connect()
             try:
-                yield self._ready(connection, deadline)
+                yield _set_to(connection, deadline)
             finally:
                 self._give_back(connection)
-        finally:
-            self._slots.release()
 
 
 class AsyncPool(_Pool[AsyncTimedConnection]):
     """Connections shared by the tasks of one event loop. Arguments as ``Pool``."""
 
     def __init__(self, size: int, connect: Callable[[], Awaitable[AsyncTimedConnection]]) -> None:
-        super().__init__(size)
+        super().__init__()
         self._connect = connect
-        self._slots = asyncio.Semaphore(size)
+        self._turns = AsyncTurns(size)
 
     @asynccontextmanager
     async def connection(self, deadline: float) -> AsyncIterator[AsyncTimedConnection]:
         """Lend a connection that waits until `deadline`. Raises as ``Pool.connection``."""
-        self._require_open()
-        try:
-            async with asyncio.timeout(deadline - time.monotonic()):
-                await self._slots.acquire()
-        except TimeoutError as error:
-            raise self._exhausted() from error
-        try:
+        async with self._turns.taken(deadline):
             self._require_open()
             connection = self._idle_one() or await self._connect()
             try:
-                yield self._ready(connection, deadline)
+                yield _set_to(connection, deadline)
             finally:
                 self._give_back(connection)
-        finally:
-            self._slots.release()
+
+
+def _set_to(connection: C, deadline: float) -> C:
+    if time.monotonic() >= deadline:
+        raise Unanswered("connecting took too long", may_have_happened=False)
+    connection.deadline = deadline
+    return connection
 
 
 def _is_quiet(connection: TimedConnection | AsyncTimedConnection) -> bool:

@@ -44,7 +44,8 @@ ATTEMPT: Final = 10.0
 
 CLOSED: Final = "the store was closed; open a new one"
 
-_SHORTEST: Final = 0.05
+SHORTEST: Final = 0.05
+"""How many seconds an attempt has in any case."""
 
 Refusal: TypeAlias = Callable[[Mapping[str, Any]], SessionStoreError]
 """Makes the error for what a database function refused, from the detail it gave."""
@@ -158,7 +159,7 @@ class _Progress:
         self._doubt = False
 
     def time_left(self) -> float:
-        return max(_SHORTEST, min(ATTEMPT, self._started + self._budget - time.monotonic()))
+        return max(SHORTEST, min(ATTEMPT, self._started + self._budget - time.monotonic()))
 
     @contextmanager
     def noted(self) -> Iterator[None]:
@@ -177,7 +178,7 @@ class _Progress:
         if isinstance(last, SessionStoreError) and not (self._doubt and type(last) in _SILENT):
             return last
         seconds = time.monotonic() - self._started
-        tried = f"tried {self._attempts} times in {seconds:.1f} s"
+        tried = f"attempts: {self._attempts} in {seconds:.1f} s"
         if self._doubt:
             return OutcomeUnknownError(
                 f"{last} ({tried}); the write may have happened: repeat it with its idempotency key"

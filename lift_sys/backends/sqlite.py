@@ -224,7 +224,10 @@ class SQLiteBackend:
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         """Make or upgrade the layout; leave another program's file alone."""
-        if self._version(connection) == len(self._layout.migrations):
+        # One snapshot: another process may be making the layout between two of the questions.
+        with self._transaction(connection, writes=False):
+            version = self._version(connection)
+        if version == len(self._layout.migrations):
             return
         connection.execute(f"pragma page_size = {PAGE_BYTES}")
         connection.execute("pragma journal_mode = wal")

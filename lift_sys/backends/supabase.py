@@ -6,6 +6,7 @@ posted as the JSON text it is, and the answer is handed on undecoded.
 
 import email.utils
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
@@ -23,6 +24,7 @@ from lift_sys.backends.ownership import PerLoop, PerProcess
 from lift_sys.backends.remote import (
     CLOSED,
     PASSING,
+    SHORTEST,
     Functions,
     Unanswered,
     arguments_json,
@@ -33,18 +35,21 @@ from lift_sys.backends.remote import (
     persist_async,
     refused,
 )
+from lift_sys.backends.turns import AsyncTurns, Turns
 
 T = TypeVar("T")
 
-CONNECTIONS: Final = 50
-"""How many connections are open at the most."""
+CONNECTIONS: Final = 20
+"""How many requests are under way at the most. PostgREST itself has ten connections by default, and
+the HTTP client sorts through all that wait each time one ends."""
 TOKENS: Final = 256
 """For how many tokens the headers are kept ready."""
 _TRY_AGAIN: Final = frozenset({408, 425, 429, 502, 503, 504})
 _NEVER_RAN: Final = frozenset({"PGRST000", "PGRST002", "PGRST003"})
 """PostgREST had no connection to the database, no schema yet, or no free connection in time."""
-_LOST: Final = "PGRST001"
-"""PostgREST lost its connection to the database, maybe after the commit."""
+_LOST: Final = ("PGRST001", "")
+"""PostgREST lost its connection to the database, maybe after the commit. Where that happens during
+a call, it answers 400 with a code and a message that are empty."""
 
 
 class _Settings:
@@ -61,7 +66,6 @@ class _Settings:
         self.schema = schema
         self.budget = budget
         self.origin = f"supabase:{self.url}:{schema}"
-        self.limits = httpx.Limits(max_connections=CONNECTIONS)
 
     def body(self, call: Call[Any], user: User) -> bytes:
         """Return the JSON text that is posted: the function's arguments by name."""
@@ -109,14 +113,15 @@ class _Settings:
         word = str(error.get("message") or said)
         if code in PASSING or code in _NEVER_RAN:
             return Unanswered(word, may_have_happened=False, pause=_pause(response))
-        if code == _LOST or connection_lost(code):
+        if error.get("code") in _LOST or connection_lost(code):
             return Unanswered(word, may_have_happened=True, pause=_pause(response))
         if code.startswith("PT"):
             return refused(self.functions, code, word, _text(error.get("details")))
         if status in _TRY_AGAIN or (not code and status >= httpx.codes.INTERNAL_SERVER_ERROR):
             done = status != httpx.codes.TOO_MANY_REQUESTS and not _turned_away(response)
             return Unanswered(word, may_have_happened=done, pause=_pause(response))
-        if status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
+        names_no_role = code == "22023" and word.startswith("role ")  # the token does, that is
+        if status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN) or names_no_role:
             return PermissionDeniedError(f"{word} ({code or status})")
         return refused(self.functions, code or str(status), word, _text(error.get("details")))
 
@@ -136,7 +141,7 @@ class _Link:
     """
 
     def __init__(self, settings: _Settings) -> None:
-        self._http = httpx.Client(http2=False, limits=settings.limits)
+        self._http = httpx.Client(http2=False)
         client = Client(
             settings.url,
             settings.key,
@@ -150,21 +155,28 @@ class _Link:
         self.headers = lru_cache(TOKENS)(
             lambda token: settings.headers(client.schema(settings.schema), token)
         )
+        self._turns = Turns(CONNECTIONS)
         self._lock = threading.Lock()
         self._closing = False
         self._under_way = 0
 
     @contextmanager
-    def client(self) -> Iterator[httpx.Client]:
-        """Lend the client for one request; raises ``StoreClosedError`` after ``close``."""
-        with self._lock:
-            if self._closing:
-                raise StoreClosedError(CLOSED)
-            self._under_way += 1
-        try:
-            yield self._http
-        finally:
-            self._end(1)
+    def client(self, deadline: float) -> Iterator[httpx.Client]:
+        """Lend the client for one request, which is to begin before `deadline`.
+
+        Raises:
+            StoreClosedError: it was closed.
+            Unanswered: others had it until then.
+        """
+        with self._turns.taken(deadline):
+            with self._lock:
+                if self._closing:
+                    raise StoreClosedError(CLOSED)
+                self._under_way += 1
+            try:
+                yield self._http
+            finally:
+                self._end(1)
 
     def close(self) -> None:
         """Close the client, now or after the last request."""
@@ -219,9 +231,11 @@ class SupabaseBackend:
         body = settings.body(call, user)
 
         def attempt(seconds: float) -> T:
-            with link.client() as client:
+            deadline = time.monotonic() + seconds
+            with link.client(deadline) as client:
+                left = max(SHORTEST, deadline - time.monotonic())
                 try:
-                    response = client.post(path, content=body, headers=headers, timeout=seconds)
+                    response = client.post(path, content=body, headers=headers, timeout=left)
                 except httpx.HTTPError as error:
                     raise settings.unanswered(error) from error
             return decoded(call, settings.answer(response))
@@ -243,7 +257,7 @@ class _AsyncLink:
     """``_Link`` for one event loop."""
 
     def __init__(self, settings: _Settings) -> None:
-        self._http = httpx.AsyncClient(http2=False, limits=settings.limits)
+        self._http = httpx.AsyncClient(http2=False)
         client = AsyncClient(
             settings.url,
             settings.key,
@@ -257,19 +271,21 @@ class _AsyncLink:
         self.headers = lru_cache(TOKENS)(
             lambda token: settings.headers(client.schema(settings.schema), token)
         )
+        self._turns = AsyncTurns(CONNECTIONS)
         self._closing = False
         self._under_way = 0
 
     @asynccontextmanager
-    async def client(self) -> AsyncIterator[httpx.AsyncClient]:
-        """Lend the client for one request; raises ``StoreClosedError`` after ``close``."""
-        if self._closing:
-            raise StoreClosedError(CLOSED)
-        self._under_way += 1
-        try:
-            yield self._http
-        finally:
-            await self._end(1)
+    async def client(self, deadline: float) -> AsyncIterator[httpx.AsyncClient]:
+        """Lend the client for one request. See ``_Link.client``."""
+        async with self._turns.taken(deadline):
+            if self._closing:
+                raise StoreClosedError(CLOSED)
+            self._under_way += 1
+            try:
+                yield self._http
+            finally:
+                await self._end(1)
 
     async def close(self) -> None:
         """Close the client, now or after the last request."""
@@ -306,11 +322,11 @@ class AsyncSupabaseBackend:
         body = settings.body(call, user)
 
         async def attempt(seconds: float) -> T:
-            async with link.client() as client:
+            deadline = time.monotonic() + seconds
+            async with link.client(deadline) as client:
+                left = max(SHORTEST, deadline - time.monotonic())
                 try:
-                    response = await client.post(
-                        path, content=body, headers=headers, timeout=seconds
-                    )
+                    response = await client.post(path, content=body, headers=headers, timeout=left)
                 except httpx.HTTPError as error:
                     raise settings.unanswered(error) from error
             return decoded(call, settings.answer(response))

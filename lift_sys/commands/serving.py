@@ -23,6 +23,7 @@ def serve(
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="The port; 0 takes a free one.")
     ] = 8000,
+    access_log: Annotated[bool, typer.Option(help="Print a line for each request.")] = True,
 ) -> None:
     """Serve sessions over HTTP; see .env.example for the settings."""
     try:
@@ -46,7 +47,7 @@ def serve(
     app = create_app(settings)
     with _listening(host, port) as listener:
         _announce(app, listener)
-        config = uvicorn.Config(app, timeout_graceful_shutdown=_GRACE)
+        config = uvicorn.Config(app, access_log=access_log, timeout_graceful_shutdown=_GRACE)
         server = uvicorn.Server(config)
         try:
             server.run([listener])
@@ -64,13 +65,20 @@ def _one_line(error: ValidationError) -> str:
 
 def _listening(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # Named by its protocol: asyncio switches Nagle's algorithm off only where it is.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(_BACKLOG)
     except OSError as error:
+        listener.close()
         raise CommandError(f"cannot listen on {host} port {port}: {error.strerror}") from error
+    return listener
 
 
 def _announce(app: "FastAPI", listener: socket.socket) -> None:
     host, port = listener.getsockname()[:2]
     host = f"[{host}]" if ":" in host else host
-    print(f"{app.title} is served at http://{host}:{port}", flush=True, file=sys.stdout)  # noqa: T201
+    sys.stdout.write(f"{app.title} is served at http://{host}:{port}\n")
+    sys.stdout.flush()

@@ -54,6 +54,14 @@ _GRANTS: Final = """
     left join pg_catalog.pg_roles r on r.oid = g.grantee
     where c.oid = any(%(oids)s) and coalesce(r.rolname, 'public') = any(%(roles)s)
 """
+_COLUMN_GRANTS: Final = """
+    select a.attrelid as oid, coalesce(r.rolname::text, 'public') as role,
+      lower(g.privilege_type) as privilege
+    from pg_catalog.pg_attribute a
+    cross join lateral pg_catalog.aclexplode(a.attacl) g
+    left join pg_catalog.pg_roles r on r.oid = g.grantee
+    where a.attrelid = any(%(oids)s) and coalesce(r.rolname, 'public') = any(%(roles)s)
+"""
 
 
 @dataclass(frozen=True)
@@ -84,13 +92,19 @@ class LivePolicy:
 
 @dataclass(frozen=True)
 class LiveTable:
-    """A table as the database has it; ``grants`` gives the privileges by role."""
+    """A table as the database has it.
+
+    Attributes:
+        grants: the privileges on the whole table, by role.
+        partial_grants: the privileges on some of its columns, by role.
+    """
 
     name: str
     row_security: bool
     columns: dict[str, LiveColumn] = field(default_factory=dict)
     policies: tuple[LivePolicy, ...] = ()
     grants: dict[str, frozenset[str]] = field(default_factory=dict)
+    partial_grants: dict[str, frozenset[str]] = field(default_factory=dict)
 
 
 def read_catalog(connection: Connection[Any]) -> tuple[dict[str, LiveTable], frozenset[str]]:
@@ -99,9 +113,9 @@ def read_catalog(connection: Connection[Any]) -> tuple[dict[str, LiveTable], fro
         found = cursor.execute(_TABLES, {"schema": SCHEMA}).fetchall()
         oids = [row["oid"] for row in found]
         arguments = {"oids": oids, "roles": list(CLIENT_ROLES)}
-        columns, checks, policies, grants = (
+        columns, checks, policies, grants, partial = (
             _by_oid(cursor.execute(query, arguments).fetchall())
-            for query in (_COLUMNS, _CHECKS, _POLICIES, _GRANTS)
+            for query in (_COLUMNS, _CHECKS, _POLICIES, _GRANTS, _COLUMN_GRANTS)
         )
         roles = cursor.execute("select rolname::text as name from pg_catalog.pg_roles").fetchall()
     tables = {
@@ -111,6 +125,7 @@ def read_catalog(connection: Connection[Any]) -> tuple[dict[str, LiveTable], fro
             _columns(columns[row["oid"]], checks[row["oid"]]),
             tuple(_policy(policy) for policy in policies[row["oid"]]),
             _grants(grants[row["oid"]]),
+            _grants(partial[row["oid"]]),
         )
         for row in found
     }

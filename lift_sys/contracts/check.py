@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lift_sys.contracts.contract import Contract, Workspace, refuse_collisions
+from lift_sys.contracts.contract import UNCONTRACTED, Contract, Workspace, refuse_collisions
 from lift_sys.contracts.errors import ContractError
 from lift_sys.contracts.findings import Finding, Severity
 from lift_sys.contracts.migrations import Migrations, read_migrations
@@ -31,7 +31,7 @@ def check(
         workspace: the contracts.
         migrations: the folder of the migrations; it need not exist.
         connection: an idle connection to the migrated database, or None; nothing is written.
-        uncontracted: tables that need no contract.
+        uncontracted: tables that need no contract, besides those that the workspace names.
 
     Returns:
         Refused contracts first, then coverage, review, types and drift; empty if all agree.
@@ -44,10 +44,12 @@ def check(
     existing = read_migrations(migrations)
     live = _live_names(connection)
     found = dict.fromkeys(live or (), "the database") | existing.tables
+    excepted, refused_exceptions = _exceptions(workspace)
     return [
-        *(_refused(error) for error in [*refusals, *more_refusals]),
+        *(_refused(error) for error in [*refusals, *more_refusals, *refused_exceptions]),
         *_coverage(tables, existing, live),
-        *_uncontracted(found, tables, uncontracted),
+        *_uncontracted(found, tables, [*uncontracted, *excepted]),
+        *_needless(found, excepted),
         *_unreviewed(existing),
         *_types(tables),
         *_drift(connection, tables),
@@ -116,8 +118,22 @@ def _uncontracted(
     for name, maker in sorted(found.items()):
         if name not in known:
             message = f"{maker} has a table that no contract calls for"
-            remedy = "write its contract, drop the table, or pass --allow-table"
+            remedy = "write its contract, drop the table, or name it in uncontracted.json"
             yield Finding("table-without-contract", Severity.ERROR, name, message, remedy)
+
+
+def _exceptions(workspace: Workspace) -> tuple[dict[str, str], list[ContractError]]:
+    try:
+        return workspace.uncontracted(), []
+    except ContractError as error:
+        return {}, [error]
+
+
+def _needless(found: Collection[str], excepted: Collection[str]) -> Iterator[Finding]:
+    for name in excepted:
+        if name not in found:
+            message = f"{UNCONTRACTED} excepts a table that is not there"
+            yield Finding("needless-exception", Severity.ERROR, name, message, "remove it there")
 
 
 def _unreviewed(existing: Migrations) -> Iterator[Finding]:

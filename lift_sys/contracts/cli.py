@@ -7,7 +7,7 @@ Each command prints tables for people, or with ``--json`` one JSON value for pro
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Annotated, Any, Final, NoReturn
@@ -22,7 +22,7 @@ from lift_sys.contracts.contract import SUFFIX, Contract, Workspace
 from lift_sys.contracts.diff import Comparison, compare
 from lift_sys.contracts.errors import ContractError
 from lift_sys.contracts.export import export as export_model
-from lift_sys.contracts.export import find_model, is_current, write_contract
+from lift_sys.contracts.export import find_model, is_current, renew, write_contract
 from lift_sys.contracts.findings import Finding, Severity
 from lift_sys.contracts.generate import PlannedMigration, plan, write
 from lift_sys.contracts.tables import Decision, Table, decide, tables_for
@@ -51,37 +51,66 @@ _STYLES: Final = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severi
 
 @app.command()
 def export(
-    model: Annotated[str, typer.Argument(help="The model, as package.module:Model.")],
-    place: Annotated[str, typer.Argument(help="Where it goes: theme/domain/aspect.")],
-    version: Annotated[str, typer.Option(help="The contract's semantic version.")],
+    model: Annotated[
+        str | None, typer.Argument(help="The model, as package.module:Model; all that are known.")
+    ] = None,
+    place: Annotated[
+        str | None, typer.Argument(help="Where a new contract goes: theme/domain/aspect.")
+    ] = None,
+    version: Annotated[str, typer.Option(help="Its semantic version.")] = "1.0.0",
     strategy: Annotated[str, typer.Option(help="jsonb, relational or none.")] = "jsonb",
     direction: Annotated[str, typer.Option(help="produced or consumed.")] = "produced",
     table: Annotated[
         str | None, typer.Option(help="The table of a hand-written migration.")
     ] = None,
     check: Annotated[
-        bool, typer.Option("--check", help="Write nothing; end with 1 if the file is out of date.")
+        bool, typer.Option("--check", help="Write nothing; end with 1 if a file is out of date.")
     ] = False,
     root: Root = _ROOT,
 ) -> None:
-    """Write the contract file of a pydantic model."""
+    """Write the contract file of a model, or bring every exported file up to date.
+
+    A file keeps what it says itself: $id, version, metadata and extension keys.
+    """
     with _one_line_errors():
         # A console script does not look for modules in the current folder by itself.
         sys.path.insert(0, str(Path.cwd()))
-        persistence: dict[str, Any] = {"strategy": strategy}
-        if table is not None:
-            persistence |= {"managed": "by-hand", "table": table}
-        metadata = {"direction": direction, "persistence": persistence}
-        identity = place.replace("/", ":")
-        contract = export_model(
-            find_model(model), identity=identity, version=version, metadata=metadata
-        )
-        path = root / f"{place}{SUFFIX}"
+        if model is None:
+            exported = _renewed(root)
+        elif place is None:
+            raise ValueError("say where the contract goes: theme/domain/aspect")
+        else:
+            persistence: dict[str, Any] = {"strategy": strategy}
+            if table is not None:
+                persistence |= {"managed": "by-hand", "table": table}
+            metadata = {"direction": direction, "model": model, "persistence": persistence}
+            identity = place.replace("/", ":")
+            contract = export_model(
+                find_model(model), identity=identity, version=version, metadata=metadata
+            )
+            exported = {root / f"{place}{SUFFIX}": contract}
         if check:
-            _end(f"{path} is up to date" if is_current(contract, path) else None, f"{path} differs")
-        changed = write_contract(contract, path)
-        Workspace(root).load(path)
-        typer.echo(f"{'wrote' if changed else 'unchanged:'} {path}")
+            _compare_exported(exported)
+            return
+        for path, contract in exported.items():
+            changed = write_contract(contract, path)
+            Workspace(root).load(path)
+            typer.echo(f"{'wrote' if changed else 'unchanged:'} {path}")
+
+
+def _renewed(root: Path) -> dict[Path, dict[str, Any]]:
+    """Return the contracts below ``root`` that name their model, as that is now."""
+    contracts, _ = _chosen(root, None)
+    return {c.path: renew(c.root.schema) for c in contracts if c.metadata.model is not None}
+
+
+def _compare_exported(exported: Mapping[Path, Mapping[str, Any]]) -> None:
+    stale = [path for path, contract in exported.items() if not is_current(contract, path)]
+    for path in exported:
+        differs = path in stale
+        typer.echo(f"{path} {'differs' if differs else 'is up to date'}", err=differs)
+    if stale:
+        raise typer.Exit(FOUND)
 
 
 @app.command()
@@ -224,11 +253,6 @@ def _fail(message: str) -> NoReturn:
     for line in message.split("\n"):
         typer.echo(f"error: {line}", err=True)
     raise typer.Exit(FAILED)
-
-
-def _end(success: str | None, failure: str) -> NoReturn:
-    typer.echo(success or failure, err=success is None)
-    raise typer.Exit(0 if success else FOUND)
 
 
 def _print_json(value: Any) -> None:

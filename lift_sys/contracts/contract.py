@@ -11,9 +11,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from lift_sys.contracts.errors import ContractError
 from lift_sys.contracts.naming import fit, snake_case
-from lift_sys.contracts.schema import SchemaSet, View, pointer
+from lift_sys.contracts.schema import SchemaSet, View, pointer, read_json
 
 SUFFIX: Final = ".schema.json"
+UNCONTRACTED: Final = "uncontracted.json"
 METADATA_KEY: Final = "x-artifact-metadata"
 _PATH_PARTS: Final = 3
 _VERSION: Final = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)", re.ASCII)
@@ -74,6 +75,7 @@ class ArtifactMetadata(BaseModel):
         domain: the domain, where it is not the second folder of the path.
         resource: the aspect, where it is not the file's name.
         direction: a consumed contract is kept by whoever produces it, so it needs no table here.
+        model: the pydantic model that it is exported from, as ``package.module:Model``.
         persistence: how its values are kept.
     """
 
@@ -82,6 +84,7 @@ class ArtifactMetadata(BaseModel):
     domain: str | None = None
     resource: str | None = None
     direction: Literal["produced", "consumed"] = "produced"
+    model: str | None = None
     persistence: Persistence = Persistence()
 
 
@@ -189,6 +192,23 @@ class Workspace:
             else:
                 contracts.append(contract)
         return contracts, refused
+
+    def uncontracted(self) -> dict[str, str]:
+        """Return the tables that need no contract, by name, and why: what the file of them says.
+
+        Raises:
+            ContractError: the file is there, and is no object of texts that say something.
+        """
+        path = self.root / UNCONTRACTED
+        if not path.is_file():
+            return {}
+        tables = read_json(path, path.name)
+        if not isinstance(tables, dict):
+            raise ContractError(path.name, "", "is no object of tables and reasons")
+        for name, reason in tables.items():
+            if not isinstance(reason, str) or not reason.strip():
+                raise ContractError(path.name, pointer(name), "says no reason")
+        return tables
 
     def _names(self, path: Path, metadata: ArtifactMetadata) -> tuple[str, ...]:
         resolved, root = path.resolve(), self.root.resolve()

@@ -41,6 +41,8 @@ _WIDER: Final = {
     "integer": {"bigint", "numeric"},
     "bigint": {"numeric"},
     "text": {"character varying"},
+    # It keeps each number to the letter, which jsonb does not.
+    "jsonb": {"json"},
 }
 """What a hand-written migration may take instead, as it holds every value of the type named."""
 _STRANGER: Final = "\N{REPLACEMENT CHARACTER} no value of any contract"
@@ -269,7 +271,7 @@ class _Comparison:
 
     def _policies_by_hand(self) -> Iterator[Finding]:
         """Compare policies with grants: either without the other does nothing, silently."""
-        granted = self._live.grants.get("authenticated", frozenset())
+        granted = self._granted("authenticated")
         covered = {
             operation
             for policy in self._live.policies
@@ -301,7 +303,7 @@ class _Comparison:
             if role != "public" and role not in self._roles:
                 continue
             has = self._live.grants.get(role, frozenset())
-            wide = ", ".join(sorted(has - set(wanted.get(role, ()))))
+            wide = ", ".join(sorted(self._granted(role) - set(wanted.get(role, ()))))
             lacks = ", ".join(o for o in wanted.get(role, ()) if o not in has)
             if wide:
                 remedy = f"revoke {wide} on table {name} from {role}"
@@ -309,6 +311,11 @@ class _Comparison:
             if lacks:
                 remedy = f"grant {lacks} on table {name} to {role}"
                 yield self._error("missing-grant", None, f"{role} may not {lacks}", remedy)
+
+    def _granted(self, role: str) -> frozenset[str]:
+        """Return what ``role`` may do to the table or to some of its columns."""
+        nothing = frozenset[str]()
+        return self._live.grants.get(role, nothing) | self._live.partial_grants.get(role, nothing)
 
     def _alter(self, action: str) -> str:
         return f"alter table {qualified(self._table.name)} {action}"

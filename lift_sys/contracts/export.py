@@ -1,16 +1,41 @@
-"""From a pydantic model to the contract file that says the same."""
+"""From a pydantic model to the contract file that says the same.
+
+The model says what the values are; the file says the rest: its version, its metadata, and by
+extension keys where the values are kept. ``renew`` brings the one up to date and keeps the other.
+"""
 
 import importlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel
 from pydantic.errors import PydanticInvalidForJsonSchema, PydanticSchemaGenerationError
+from pydantic.json_schema import GenerateJsonSchema
+from pydantic_core import core_schema
 
 from lift_sys.contracts.contract import METADATA_KEY, Version
-from lift_sys.contracts.schema import DIALECT
+from lift_sys.contracts.schema import DIALECT, pointer
+
+_EXTENSION: Final = "x-"
+_NAMED: Final = frozenset({"properties", "patternProperties", "$defs", "dependentSchemas"})
+"""The keywords whose own keys are names, and say nothing."""
+_DATA: Final = frozenset({"default", "enum", "const", "examples"})
+"""The keywords whose values are data, and no schemas."""
+
+
+class _Generator(GenerateJsonSchema):
+    """Requires of what is written every field that is written, also those with a default."""
+
+    def field_is_required(
+        self,
+        field: core_schema.ModelField | core_schema.DataclassField | core_schema.TypedDictField,
+        total: bool,
+    ) -> bool:
+        if self.mode == "serialization" and field["type"] != "typed-dict-field":
+            return field.get("serialization_exclude_if") is None
+        return super().field_is_required(field, total)
 
 
 def export(
@@ -39,7 +64,7 @@ def export(
     """
     Version.parse(version)
     try:
-        schema = model.model_json_schema(mode=mode)
+        schema = model.model_json_schema(mode=mode, schema_generator=_Generator)
     except (PydanticInvalidForJsonSchema, PydanticSchemaGenerationError) as error:
         raise ValueError(f"{model.__name__} has no JSON Schema: {error.message}") from error
     said = schema.pop(METADATA_KEY, {})
@@ -48,6 +73,56 @@ def export(
         key: schema.pop(key) for key in ("title", "description") if key in schema
     }
     return {**head, **titles, METADATA_KEY: {**said, **(metadata or {})}, **schema}
+
+
+def renew(contract: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``contract`` as its model is now; what only the file can say stays.
+
+    That is its ``$id``, version and metadata, and the extension keys at each place in it.
+
+    Args:
+        contract: the content of a contract file whose metadata name its ``model``.
+
+    Raises:
+        ValueError: the model cannot be found or exported, or has no place any more for an
+            extension key.
+    """
+    metadata = contract[METADATA_KEY]
+    fresh = export(
+        find_model(metadata["model"]),
+        identity=contract["$id"],
+        version=contract["version"],
+        metadata=metadata,
+    )
+    for place, key, value in _extensions(contract, ()):
+        schema = _at(fresh, place)
+        if schema is None:
+            where = f"{contract['$id']}#{pointer(*place)}"
+            raise ValueError(f"{where}: the model has no place for this {key} any more")
+        schema.setdefault(key, value)
+    return fresh
+
+
+def _at(schema: dict[str, Any], place: tuple[str, ...]) -> dict[str, Any] | None:
+    for step in place:
+        inner = schema.get(step)
+        if not isinstance(inner, dict):
+            return None
+        schema = inner
+    return schema
+
+
+def _extensions(
+    schema: Mapping[str, Any], place: tuple[str, ...]
+) -> Iterator[tuple[tuple[str, ...], str, Any]]:
+    """Yield every extension key but the metadata, with its place and its value."""
+    are_names = bool(place) and place[-1] in _NAMED
+    for key, value in schema.items():
+        if key.startswith(_EXTENSION) and not are_names:
+            if key != METADATA_KEY:
+                yield place, key, value
+        elif isinstance(value, dict) and (are_names or key not in _DATA):
+            yield from _extensions(value, (*place, key))
 
 
 def contract_text(contract: Mapping[str, Any]) -> str:

@@ -53,7 +53,8 @@ class Migrations:
     """What the migrations in one folder amount to, applied in order.
 
     Attributes:
-        tables: the tables of the schema public that stand at the end, and the file that made each.
+        tables: the tables that stand at the end, and the file that made each; one in another
+            schema than public is named with it, as in ``schema.table``.
         markers: the review markers left, in order.
         newest: the moment in the last file's name, or None without files.
     """
@@ -100,22 +101,26 @@ def _apply(text: str, file: str, tables: dict[str, str]) -> None:
     visible = _HIDDEN.sub(" ", text)
     for match in _STATEMENT.finditer(visible):
         if match["created"]:
-            name = _public_name(match["created"])
-            if name is not None:
-                tables[name] = file
+            tables[_table_name(match["created"])] = file
         elif match["dropped"]:
             for dropped in re.findall(_QUALIFIED, match["dropped"]):
-                tables.pop(_public_name(dropped) or "", None)
+                tables.pop(_table_name(dropped), None)
         else:
-            maker = tables.pop(_public_name(match["renamed"]) or "", None)
+            old = _table_name(match["renamed"])
+            maker = tables.pop(old, None)
             if maker is not None:
-                tables[_unquoted(match["new_name"])] = maker
+                tables[_renamed(old, _unquoted(match["new_name"]))] = maker
 
 
-def _public_name(qualified: str) -> str | None:
-    """Return a table's unquoted name, or None if it is in another schema than public."""
+def _table_name(qualified: str) -> str:
+    """Return a table's unquoted name, with its schema unless that is public."""
     *schema, name = [_unquoted(part) for part in re.findall(_NAME, qualified)]
-    return name if schema in ([], ["public"]) else None
+    return name if schema in ([], ["public"]) else f"{schema[0]}.{name}"
+
+
+def _renamed(old: str, new: str) -> str:
+    schema, dot, _ = old.rpartition(".")
+    return f"{schema}{dot}{new}"
 
 
 def _unquoted(name: str) -> str:

@@ -297,7 +297,11 @@ def _object_shape(contract: Contract) -> Shape:
 
 def _property_columns(shape: Shape) -> list[Column]:
     """Return a column for each property that has one, in the order of the contract."""
-    columns: list[Column] = []
+    return [column for column, _ in _columns_of_properties(shape)]
+
+
+def _columns_of_properties(shape: Shape) -> Iterator[tuple[Column, bool]]:
+    """Yield the columns of the properties, in order, and whether each property is required."""
     for name, views in shape.properties.items():
         required = name in shape.required
         if any(view.schema is False for view in views):
@@ -309,8 +313,7 @@ def _property_columns(shape: Shape) -> list[Column]:
         if column_name is None or property_shape.get("x-table") is not None:
             continue
         column = column_for(column_name, property_shape, required=required)
-        columns.append(replace(column, references=_foreign_key(property_shape)))
-    return columns
+        yield replace(column, references=_foreign_key(property_shape)), required
 
 
 def _column_name(name: str, shape: Shape) -> str | None:
@@ -523,6 +526,10 @@ def _row_shape(shape: Shape) -> Shape:
 def _by_hand_table(
     contract: Contract, name: str, shape: Shape, filled_elsewhere: tuple[str, ...]
 ) -> Table:
-    columns = _property_columns(shape)
+    # Who writes a row fills what is required: a default of the column then never counts.
+    columns = tuple(
+        replace(column, default=None) if required else column
+        for column, required in _columns_of_properties(shape)
+    )
     _refuse_same_names(shape.view, columns)
-    return Table(contract, name, "by-hand", tuple(columns), filled_elsewhere=filled_elsewhere)
+    return Table(contract, name, "by-hand", columns, filled_elsewhere=filled_elsewhere)

@@ -290,8 +290,8 @@ class PostgresSessionStore(_SyncStore):
         user_id: the user it acts for; there is no default.
         schema: where the tables and functions are.
         pool_size: how many connections are kept at the most.
-        budget: for how many seconds a call goes on trying before it raises
-            ``StoreUnavailableError`` or ``OutcomeUnknownError`` (G14).
+        budget: for how many seconds a call goes on trying, each attempt for ten at the most,
+            before it raises ``StoreUnavailableError`` or ``OutcomeUnknownError`` (G14).
         row_security: whether the database itself keeps users apart (G11), which needs a login
             that is a member of the role ``authenticated``.
     """
@@ -318,7 +318,7 @@ class PostgresSessionStore(_SyncStore):
 
 
 class AsyncPostgresSessionStore(_AsyncStore):
-    """``PostgresSessionStore`` for asyncio; belongs to the loop of its first call."""
+    """``PostgresSessionStore`` for asyncio; belongs to one loop, until that is closed."""
 
     def __init__(
         self,
@@ -352,8 +352,8 @@ class SupabaseSessionStore(_SyncStore):
         user_id: the user it acts for; there is no default, but a token says it too.
         access_token: the user's own token: the database then keeps users apart by itself (G11).
         schema: where the tables and functions are; has to be exposed by the project.
-        budget: for how many seconds a call goes on trying before it raises
-            ``StoreUnavailableError`` or ``OutcomeUnknownError`` (G14).
+        budget: for how many seconds a call goes on trying, each attempt for ten at the most,
+            before it raises ``StoreUnavailableError`` or ``OutcomeUnknownError`` (G14).
 
     Raises:
         ValueError: the URL or the key is neither given nor in the environment; names which.
@@ -377,7 +377,7 @@ class SupabaseSessionStore(_SyncStore):
 
 
 class AsyncSupabaseSessionStore(_AsyncStore):
-    """``SupabaseSessionStore`` for asyncio; belongs to the loop of its first call."""
+    """``SupabaseSessionStore`` for asyncio; belongs to one loop, until that is closed."""
 
     def __init__(
         self,

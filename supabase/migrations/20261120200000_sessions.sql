@@ -3,6 +3,9 @@
 -- Free-form values are json, not jsonb: jsonb rewrites numbers, json keeps the text as it came.
 -- What only the calls use is in a schema of its own, which no API exposes.
 
+set local lock_timeout = '4s';
+set local statement_timeout = '60s';
+
 create schema lift_sys_internal;
 
 comment on schema lift_sys_internal is
@@ -176,93 +179,93 @@ alter table lift_sys_internal.session_writes enable row level security;
 
 create policy "users read their own sessions" on public.sessions
   for select to authenticated
-  using (user_id = (select auth.jwt() ->> 'sub'));
+  using (user_id = ((select auth.jwt()) ->> 'sub'));
 create policy "users add their own sessions" on public.sessions
   for insert to authenticated
   with check (
-    user_id = (select auth.jwt() ->> 'sub')
+    user_id = ((select auth.jwt()) ->> 'sub')
     and (select current_setting('lift_sys.in_call', true)) = 'yes'
   );
 create policy "users change their own sessions" on public.sessions
   for update to authenticated
   using (
-    user_id = (select auth.jwt() ->> 'sub')
+    user_id = ((select auth.jwt()) ->> 'sub')
     and (select current_setting('lift_sys.in_call', true)) = 'yes'
   )
   with check (
-    user_id = (select auth.jwt() ->> 'sub')
+    user_id = ((select auth.jwt()) ->> 'sub')
     and (select current_setting('lift_sys.in_call', true)) = 'yes'
   );
 create policy "users delete their own sessions" on public.sessions
   for delete to authenticated
   using (
-    user_id = (select auth.jwt() ->> 'sub')
+    user_id = ((select auth.jwt()) ->> 'sub')
     and (select current_setting('lift_sys.in_call', true)) = 'yes'
   );
 
 create policy "users read their own revisions" on public.session_revisions
   for select to authenticated
-  using (user_id = (select auth.jwt() ->> 'sub'));
+  using (user_id = ((select auth.jwt()) ->> 'sub'));
 create policy "users add their own revisions" on public.session_revisions
   for insert to authenticated
   with check (
-    user_id = (select auth.jwt() ->> 'sub')
+    user_id = ((select auth.jwt()) ->> 'sub')
     and (select current_setting('lift_sys.in_call', true)) = 'yes'
   );
 
 create policy "users read their own drafts" on public.session_drafts
   for select to authenticated
-  using (user_id = (select auth.jwt() ->> 'sub'));
+  using (user_id = ((select auth.jwt()) ->> 'sub'));
 create policy "users add their own drafts" on public.session_drafts
   for insert to authenticated
   with check (
-    user_id = (select auth.jwt() ->> 'sub')
+    user_id = ((select auth.jwt()) ->> 'sub')
     and (select current_setting('lift_sys.in_call', true)) = 'yes'
   );
 
 create policy "users read their own resolutions" on public.hole_resolutions
   for select to authenticated
-  using (user_id = (select auth.jwt() ->> 'sub'));
+  using (user_id = ((select auth.jwt()) ->> 'sub'));
 create policy "users add their own resolutions" on public.hole_resolutions
   for insert to authenticated
   with check (
-    user_id = (select auth.jwt() ->> 'sub')
+    user_id = ((select auth.jwt()) ->> 'sub')
     and (select current_setting('lift_sys.in_call', true)) = 'yes'
   );
 create policy "users apply their own resolutions" on public.hole_resolutions
   for update to authenticated
   using (
-    user_id = (select auth.jwt() ->> 'sub')
+    user_id = ((select auth.jwt()) ->> 'sub')
     and (select current_setting('lift_sys.in_call', true)) = 'yes'
   )
   with check (
-    user_id = (select auth.jwt() ->> 'sub')
+    user_id = ((select auth.jwt()) ->> 'sub')
     and (select current_setting('lift_sys.in_call', true)) = 'yes'
     and applied
   );
 
 create policy "users read their own writes" on lift_sys_internal.session_writes
   for select to authenticated
-  using (user_id = (select auth.jwt() ->> 'sub'));
+  using (user_id = ((select auth.jwt()) ->> 'sub'));
 create policy "users add their own writes" on lift_sys_internal.session_writes
   for insert to authenticated
   with check (
-    user_id = (select auth.jwt() ->> 'sub')
+    user_id = ((select auth.jwt()) ->> 'sub')
     and (select current_setting('lift_sys.in_call', true)) = 'yes'
   );
 create policy "users change their own writes" on lift_sys_internal.session_writes
   for update to authenticated
   using (
-    user_id = (select auth.jwt() ->> 'sub')
+    user_id = ((select auth.jwt()) ->> 'sub')
     and (select current_setting('lift_sys.in_call', true)) = 'yes'
   )
   with check (
-    user_id = (select auth.jwt() ->> 'sub')
+    user_id = ((select auth.jwt()) ->> 'sub')
     and (select current_setting('lift_sys.in_call', true)) = 'yes'
   );
 create policy "users delete their own writes" on lift_sys_internal.session_writes
   for delete to authenticated
   using (
-    user_id = (select auth.jwt() ->> 'sub')
+    user_id = ((select auth.jwt()) ->> 'sub')
     and (select current_setting('lift_sys.in_call', true)) = 'yes'
   );

@@ -8,6 +8,9 @@
 -- one it made when the tables were new and empty. Instants are written out in UTC, because in
 -- another zone the years 1 and 9999 would become the years 0 and 10000.
 
+set local lock_timeout = '4s';
+set local statement_timeout = '60s';
+
 -- Removes some writes that are older than a day, whoever made them: a user who went away leaves
 -- theirs to the others. That is the one thing here that is not done as the caller, who has no right
 -- to other users' rows; it takes nothing and answers nothing. Never all at once, because a call has
@@ -561,7 +564,7 @@ declare
   v_source text := p_arguments ->> 'source';
   v_statuses text[] := array['active', 'finalized', 'abandoned'];
   v_sources text[] := array['prompt', 'code'];
-  v_updated_at timestamptz := 'infinity';
+  v_updated_at timestamptz := timestamptz 'infinity';
   v_id text := coalesce(p_arguments -> 'after' ->> 'session_id', '');
   v_limit integer := least((p_arguments ->> 'limit')::integer, 1001);
 begin

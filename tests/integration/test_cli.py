@@ -543,20 +543,3 @@ class TestFailing:
             check=True,
         )
         assert (done.stderr, len(done.stdout.splitlines())) == ("", 1)
-
-
-def test_the_commands_are_these() -> None:
-    assert [" ".join(path) for path in sorted(COMMANDS)] == [
-        "",
-        "copy",
-        "demo",
-        "lift",
-        "session",
-        *(
-            f"session {name}"
-            for name in (
-                *("abandon", "create", "delete", "finalize", "list"),
-                *("process", "resolve", "revise", "show"),
-            )
-        ),
-    ]

@@ -35,6 +35,7 @@ from lift_sys.spec_sessions import (
     SQLiteSessionStore,
     StoreUnavailableError,
 )
+from lift_sys.spec_sessions.records import GetSession
 from lift_sys.spec_sessions.sqlite_sessions import LAYOUT
 from tests.integration.processes import NOBODY, forked, output, start, without_rights
 
@@ -283,6 +284,30 @@ class TestLayout:
                 with pytest.raises(SchemaOutdatedError, match=r"newer release .*upgrade lift-sys"):
                     operation()
         assert path.read_bytes() == before
+
+    def test_a_layout_that_another_process_makes_meanwhile_is_none_of_another_program(
+        self, path: Path
+    ) -> None:
+        class Beaten(SQLiteBackend):
+            """Lets another store make the layout between its own questions about the file."""
+
+            beaten = False
+
+            def _connect(self) -> sqlite3.Connection:
+                connection = super()._connect()
+                connection.set_trace_callback(self._amid)
+                return connection
+
+            def _amid(self, statement: str) -> None:
+                if "user_version" in statement and not self.beaten:
+                    self.beaten = True
+                    with SQLiteSessionStore(path, timeout=0.05) as other:
+                        named(lambda: other.create(PromptSession.create_new()))
+
+        with closing(Beaten(path, LAYOUT)) as backend:
+            call: Call[Any] = Call("get_session", GetSession("s"), str, writes=False)
+            assert backend.execute(call, User("local")) is None
+            assert backend.beaten
 
     def test_a_table_that_is_gone_is_named(self, path: Path) -> None:
         filled(path)

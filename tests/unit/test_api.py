@@ -31,14 +31,19 @@ MODELS = {
 }
 STORES = {
     "AsyncInMemorySessionStore",
+    "AsyncPostgresSessionStore",
     "AsyncSQLiteSessionStore",
     "AsyncSessionStore",
+    "AsyncSupabaseSessionStore",
     "InMemorySessionStore",
+    "PostgresSessionStore",
     "SQLiteSessionStore",
     "SessionStore",
+    "SupabaseSessionStore",
     "open_async_store",
     "open_store",
 }
+OPERATIONS = {"Refinement", "change", "change_async", "process", "process_async", "refine"}
 IR = {
     "Assertion",
     "Effect",
@@ -60,7 +65,8 @@ IR = {
 
 
 def test_the_public_names_are_these() -> None:
-    for package, names in ((lift_sys.spec_sessions, ERRORS | MODELS | STORES), (lift_sys.ir, IR)):
+    sessions = ERRORS | MODELS | STORES | OPERATIONS
+    for package, names in ((lift_sys.spec_sessions, sessions), (lift_sys.ir, IR)):
         assert set(package.__all__) == names
         for name in names:
             assert getattr(package, name).__doc__ or name.endswith("Kind")

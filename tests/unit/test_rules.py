@@ -50,7 +50,6 @@ def wanted(**fields: Any) -> UpdateSession:
         "base": STORED.base,
         "items": encode_items(session),
         "applied": [],
-        "write": None,
     }
     return UpdateSession(**{**given, **fields})
 

@@ -151,6 +151,12 @@ PLANTED: dict[str, tuple[str, str, str, str]] = {
         "shop_order_current",
         f"revoke select, truncate on table {TABLE} from anon",
     ),
+    "a grant on one column": (
+        f"grant select (note) on {TABLE} to anon",
+        "unexpected-grant",
+        "shop_order_current",
+        f"revoke select on table {TABLE} from anon",
+    ),
     "a missing grant": (
         f"revoke update on {TABLE} from authenticated",
         "missing-grant",
@@ -167,7 +173,7 @@ PLANTED: dict[str, tuple[str, str, str, str]] = {
         "create table public.stray (id integer)",
         "table-without-contract",
         "stray",
-        "write its contract, drop the table, or pass --allow-table",
+        "write its contract, drop the table, or name it in uncontracted.json",
     ),
 }
 # A change to a column can show in more than one way.

@@ -99,9 +99,13 @@ class Service:
 
     def blocking_store(self, user_id: str | None = None, **options: Any) -> Blocking:
         """The async store, for a sync test; closed after it."""
-        store = Blocking(self.async_store(user_id, **options), self.loop)
-        self._undo.callback(store.close)
-        return store
+        store = self.async_store(user_id, **options)
+        self.closing(store)
+        return Blocking(store, self.loop)
+
+    def closing(self, store: Any) -> None:
+        """Close an async store after the test."""
+        self._undo.callback(lambda: self.loop.run(store.close()))
 
     def fault(
         self, fault: Fault, call: str, *, times: int | None = 1
