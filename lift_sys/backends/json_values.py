@@ -185,10 +185,18 @@ def check_model(model: BaseModel, field: Field) -> None:
     Other typed fields hold what their types say; validating the encoded model makes sure of that.
     """
     for name, value in model.__dict__.items():
-        _check_member(value, (field, name))
-    for name, value in (model.__pydantic_extra__ or {}).items():
-        check_text(name, (field, _A_KEY))
-        _check_member(value, (field, name))
+        kind = type(value)
+        # Most of a session is plain text and absent members: they pass without another call.
+        if kind is str:
+            if "\x00" in value or not value.isascii():
+                check_text(value, (field, name))
+        elif value is not None and value is not EMPTY_OBJECT and value is not EMPTY_ARRAY:
+            _check_member(value, (field, name))
+    extra = model.__pydantic_extra__
+    if extra:
+        for name, value in extra.items():
+            check_text(name, (field, _A_KEY))
+            _check_member(value, (field, name))
 
 
 def _check_member(value: Any, field: Field) -> None:
