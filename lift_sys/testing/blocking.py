@@ -98,9 +98,7 @@ class BlockingStore:
         cursor: str | None = None,
     ) -> SessionPage:
         """See ``SessionStore.list_page``."""
-        work = self.asynchronous.list_page(
-            status=status, source=source, limit=limit, cursor=cursor
-        )
+        work = self.asynchronous.list_page(status=status, source=source, limit=limit, cursor=cursor)
         return submit(work).result()
 
     def for_user(self, user_id: str, *, access_token: str | None = None) -> Self:

@@ -112,6 +112,7 @@ class StoreHarness:
 
         A harness over a database with migrations overrides this; the default skips the test.
         """
+        del user_id
         pytest.skip("the harness offers no database without migrations")
 
     def impostor(self, user_id: str, token_of: str) -> SessionStore:
@@ -119,6 +120,7 @@ class StoreHarness:
 
         A harness with ``ROW_SECURITY`` overrides this; the default skips the test.
         """
+        del user_id, token_of
         self.require(Capability.ROW_SECURITY)
         raise NotImplementedError("impostor: a harness with ROW_SECURITY offers it")
 
@@ -143,4 +145,4 @@ def blocking(store: SessionStore | AsyncSessionStore) -> SessionStore:
     """Return `store` itself, or an adapter that runs an async one on the background loop."""
     if hasattr(store, "__aenter__"):
         return BlockingStore(cast("AsyncSessionStore", store))
-    return cast("SessionStore", store)
+    return store

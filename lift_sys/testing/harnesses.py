@@ -26,16 +26,16 @@ class Registered:
     """
 
     module: str
-    store: type[Any]
-    open: Callable[[type[Any], Path], StoreHarness]
+    store: Callable[..., Any]
+    open: Callable[[Callable[..., Any], Path], StoreHarness]
 
 
-def _in_memory(store: type[Any], folder: Path) -> StoreHarness:
+def _in_memory(store: Callable[..., Any], folder: Path) -> StoreHarness:
     del folder
     return StoreHarness(store)
 
 
-def _on_disk(store: type[Any], folder: Path) -> StoreHarness:
+def _on_disk(store: Callable[..., Any], folder: Path) -> StoreHarness:
     opener = partial(store, folder / "sessions.db")
     return StoreHarness(opener, Capability.DURABLE, Capability.SHARED_BETWEEN_PROCESSES)
 

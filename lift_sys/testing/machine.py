@@ -8,9 +8,10 @@ one go, says what must come of it: the same answer, or the same error with the s
 import copy
 import pickle
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from operator import methodcaller
 from typing import Any, ClassVar, Final, Generic, TypeVar
 
 from hypothesis import HealthCheck, Phase, seed, settings
@@ -29,15 +30,16 @@ from hypothesis.stateful import (
 from lift_sys.spec_sessions import InMemorySessionStore, PromptSession, SessionStore
 from lift_sys.testing import samples
 from lift_sys.testing.harness import Capability, StoreHarness
+from lift_sys.testing.observe import exact, walk
 
 T = TypeVar("T")
 
 _HISTORIES: Final = ("revisions", "ir_drafts", "pending_resolutions")
 _REWRITES: Final[dict[str, Callable[[list[Any]], object]]] = {
-    "pop": list.pop,
+    "pop": methodcaller("pop"),
     "pop_first": lambda items: items.pop(0),
-    "clear": list.clear,
-    "reverse": list.reverse,
+    "clear": methodcaller("clear"),
+    "reverse": methodcaller("reverse"),
     "repeat": lambda items: items.__imul__(2),
     "insert_first": lambda items: items.insert(0, items[-1]),
     "delete_first": lambda items: items.__delitem__(0),
@@ -82,7 +84,9 @@ _json = st.recursive(
 _instants = st.integers(0, 3).map(lambda n: samples.START + timedelta(microseconds=n)) | (
     st.sampled_from([datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)])
 )
-_ids = st.sampled_from(["a"] * 4 + ["A", "a ", "\u00e9", "e\u0301", "\uffff", "\U0001f600", "z" * 255])
+_ids = st.sampled_from(
+    ["a"] * 4 + ["A", "a ", "\u00e9", "e\u0301", "\uffff", "\U0001f600", "z" * 255]
+)
 _bad_ids = st.sampled_from(["", "z" * 256, "nul\0", "unknown"])
 _keys = st.sampled_from([None] * 6 + ["k"] * 3 + ["K", "\u00e9", "", "k" * 255, "k" * 256])
 _users = st.sampled_from([0, 0, 0, 1, 2])
@@ -117,14 +121,21 @@ def _outcome(action: Callable[[], Any]) -> _Outcome:
     except Exception as error:  # noqa: BLE001  # whatever it is, the other side must raise it too
         seen = {name: value for name, value in vars(error).items() if name[0] != "_"}
         return _Outcome(None, f"raised {type(error).__name__} {seen}")
-    return _Outcome(value, f"returned {samples.exact(value)}")
+    return _Outcome(value, f"returned {exact(value)}")
+
+
+@dataclass(frozen=True)
+class _Conditions:
+    """What is under test, and what is told of each step."""
+
+    harness: StoreHarness
+    on_step: Callable[[], None]
 
 
 class SessionMachine(RuleBasedStateMachine):
-    """Does the same on both sides; ``harness`` says what is under test."""
+    """Does the same on both sides; ``under`` says what is under test."""
 
-    harness: ClassVar[StoreHarness]
-    on_step: ClassVar[Callable[[], None]] = staticmethod(lambda: None)
+    under: ClassVar[_Conditions]
 
     handles: Bundle[Pair[PromptSession]] = Bundle("handles")
     cursors: Bundle[Pair[str | None]] = Bundle("cursors")
@@ -136,7 +147,7 @@ class SessionMachine(RuleBasedStateMachine):
         self._names = [f"{run}", f"{run} ", f"{run}\u00e9'%"]
         base = InMemorySessionStore(self._names[0])
         self._references = [base.for_user(name) for name in self._names]
-        self._subjects = [self.harness.store(name) for name in self._names]
+        self._subjects = [self.under.harness.store(name) for name in self._names]
         self._differs = False
         self._started = False
 
@@ -186,9 +197,7 @@ class SessionMachine(RuleBasedStateMachine):
     @rule(target=handles, session_id=_ids)
     def start_empty(self, session_id: str) -> Pair[PromptSession]:
         at = samples.START
-        return self._new(
-            lambda: PromptSession(session_id=session_id, created_at=at, updated_at=at)
-        )
+        return self._new(lambda: PromptSession(session_id=session_id, created_at=at, updated_at=at))
 
     @staticmethod
     def _new(make: Callable[[], PromptSession]) -> Pair[PromptSession]:
@@ -387,22 +396,23 @@ class SessionMachine(RuleBasedStateMachine):
         return following
 
     @rule(
-        user=_users, cursor=st.sampled_from(["", "x", "null", "W10", "\u00e9", "\0", "\ud800", "=="])
+        user=_users,
+        cursor=st.sampled_from(["", "x", "null", "W10", "\u00e9", "\0", "\ud800", "=="]),
     )
     def list_page_of_nonsense(self, user: int, cursor: str) -> None:
         self._on_stores(user, lambda store: store.list_page(cursor=cursor))
 
-    @precondition(lambda self: Capability.DURABLE in self.harness.capabilities)
+    @precondition(lambda self: Capability.DURABLE in self.under.harness.capabilities)
     @rule()
     def reopen(self) -> None:
         """Go on as another process would."""
-        first = self.harness.reopen(self._names[0])
+        first = self.under.harness.reopen(self._names[0])
         self._subjects = [first.for_user(name) for name in self._names]
 
     @invariant()
     def count(self) -> None:
         if self._started:
-            self.on_step()
+            self.under.on_step()
         self._started = True
 
     def teardown(self) -> None:
@@ -418,17 +428,6 @@ class SessionMachine(RuleBasedStateMachine):
 
 def _reraise(outcome: _Outcome) -> str:
     return outcome.told
-
-
-def walk(store: SessionStore, **options: Any) -> Iterator[Any]:
-    """Yield every summary, page by page, as ``list_page`` gives them with those options."""
-    cursor = None
-    while True:
-        page = store.list_page(cursor=cursor, **options)
-        yield from page.items
-        cursor = page.next_cursor
-        if cursor is None:
-            return
 
 
 def run_machine(
@@ -451,11 +450,11 @@ def run_machine(
     Raises:
         AssertionError: a difference; Hypothesis has printed the shortest program that shows it.
     """
-    members = {"harness": harness, "on_step": staticmethod(on_step)}
-    machine = type("SessionMachine", (SessionMachine,), members)
+    conditions = _Conditions(harness, on_step)
+    machine = type("SessionMachine", (SessionMachine,), {"under": conditions})
     if from_seed is not None:
         machine = seed(from_seed)(machine)
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]  # Hypothesis leaves it untyped
+    run_state_machine_as_test(
         machine,
         settings=settings(
             max_examples=examples,

@@ -202,12 +202,3 @@ def copies(original: PromptSession) -> Iterator[PromptSession]:
 def unknown_copy(original: PromptSession) -> PromptSession:
     """Return a copy of `original` that no store knows, as one that was kept elsewhere is."""
     return next(copies(original))
-
-
-def exact(value: object) -> str:
-    """Return text that is equal for two values just where both are equal and of the same types.
-
-    That ``True == 1 == 1.0`` and ``0.0 == -0.0`` must not hide that a store changed one into
-    another. Order counts, also that of the members of JSON objects.
-    """
-    return repr(value)
