@@ -59,12 +59,14 @@ class Call(Generic[T]):
         arguments: a dataclass of JSON values and of ``Encoded`` ones.
         decode: makes the answer of the JSON text that a remote backend returns.
         writes: whether it changes anything.
+        key: for a write, the caller's key that tells a repetition; None where none was given.
     """
 
     name: str
     arguments: Any
     decode: Callable[[str | bytes], T]
     writes: bool
+    key: WriteKey | None = None
 
 
 class Backend(Protocol):

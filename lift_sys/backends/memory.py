@@ -5,13 +5,13 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias, TypeVar
 
-from lift_sys.backends.call import Call, User
+from lift_sys.backends.call import Call, User, WriteKey
 from lift_sys.backends.errors import StoreClosedError
 
 T = TypeVar("T")
 
-Handler: TypeAlias = Callable[[str, Any], Any]
-"""Answers one kind of call: is given the user's id and the call's arguments.
+Handler: TypeAlias = Callable[[str, Any, WriteKey | None], Any]
+"""Answers one kind of call: is given the user's id, the call's arguments and its key.
 
 It decides before it changes anything, so that raising leaves the data as they were (G6), and
 keeps and returns values that cannot change, or that nobody else holds (G2).
@@ -41,7 +41,7 @@ class MemoryBackend:
         with self._lock:
             if self._closed:
                 raise StoreClosedError("the store was closed; open a new one")
-            answer: T = self._handlers[call.name](user.user_id, call.arguments)
+            answer: T = self._handlers[call.name](user.user_id, call.arguments, call.key)
             return answer
 
     def close(self) -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeAlias, TypeVar
 
-from lift_sys.backends.call import Call, User
+from lift_sys.backends.call import Call, User, WriteKey
 from lift_sys.backends.errors import (
     OutcomeUnknownError,
     PermissionDeniedError,
@@ -35,8 +35,8 @@ PAGE_BYTES: Final = 8192
 IDLE_CONNECTIONS: Final = 8
 """How many connections are kept for the next call."""
 
-Handler: TypeAlias = Callable[[sqlite3.Connection, str, Any], Any]
-"""Answers one kind of call, inside a transaction: is given the user's id and the arguments."""
+Handler: TypeAlias = Callable[[sqlite3.Connection, str, Any, WriteKey | None], Any]
+"""Answers one kind of call in a transaction: is given the user's id, the arguments and the key."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class SQLiteBackend:
         handler = self._layout.handlers[call.name]
         with self._turn(call), self._connection() as connection:
             with self._transaction(connection, writes=call.writes):
-                answer: T = handler(connection, user.user_id, call.arguments)
+                answer: T = handler(connection, user.user_id, call.arguments, call.key)
             return answer
 
     def close(self) -> None:

@@ -23,18 +23,25 @@ from lift_sys.spec_sessions.models import (
     SessionPage,
     SessionSummary,
 )
+from lift_sys.spec_sessions.opening import open_async_store, open_store
 from lift_sys.spec_sessions.store import AsyncSessionStore, SessionStore
 from lift_sys.spec_sessions.stores import (
     AsyncInMemorySessionStore,
+    AsyncPostgresSessionStore,
     AsyncSQLiteSessionStore,
+    AsyncSupabaseSessionStore,
     InMemorySessionStore,
+    PostgresSessionStore,
     SQLiteSessionStore,
+    SupabaseSessionStore,
 )
 
 __all__ = [
     "AsyncInMemorySessionStore",
+    "AsyncPostgresSessionStore",
     "AsyncSQLiteSessionStore",
     "AsyncSessionStore",
+    "AsyncSupabaseSessionStore",
     "HistoryRewriteError",
     "HoleResolution",
     "IRDraft",
@@ -43,6 +50,7 @@ __all__ = [
     "InvalidSessionError",
     "OutcomeUnknownError",
     "PermissionDeniedError",
+    "PostgresSessionStore",
     "PromptRevision",
     "PromptSession",
     "SQLiteSessionStore",
@@ -56,5 +64,8 @@ __all__ = [
     "SessionSummary",
     "StoreClosedError",
     "StoreUnavailableError",
+    "SupabaseSessionStore",
     "UserRequiredError",
+    "open_async_store",
+    "open_store",
 ]

@@ -4,7 +4,7 @@ What is kept are immutable values: a reader is given the items themselves, in a 
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import islice
@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from lift_sys.backends.call import Encoded, WriteKey
 from lift_sys.backends.instants import now
+from lift_sys.backends.memory import Handler
 from lift_sys.spec_sessions import rules
 from lift_sys.spec_sessions.models import (
     Counts,
@@ -83,7 +84,7 @@ class _Stored:
             session_id=header.session_id,
             status=header.status,
             source=header.source,
-            preview=preview_of(self.revisions[0].content) if self.revisions else "",
+            preview=preview_of(self.revisions),
             revision_count=counts.revisions,
             draft_count=counts.drafts,
             hole_count=counts.resolutions,
@@ -141,7 +142,7 @@ class MemorySessions:
     def __init__(self) -> None:
         self._tenants: dict[str, _Tenant] = {}
 
-    def handlers(self) -> Mapping[str, Callable[[str, Any], Any]]:
+    def handlers(self) -> Mapping[str, Handler]:
         """Return what answers each call, by its name."""
         return {
             "create_sessions": self._create,
@@ -156,9 +157,9 @@ class MemorySessions:
     def _tenant(self, user_id: str) -> _Tenant:
         return self._tenants.get(user_id) or _Tenant()
 
-    def _create(self, user_id: str, wanted: CreateSessions) -> list[str]:
+    def _create(self, user_id: str, wanted: CreateSessions, key: WriteKey | None) -> list[str]:
         tenant = self._tenants.setdefault(user_id, _Tenant())
-        if done := tenant.replayed("create_sessions", wanted.write):
+        if done := tenant.replayed("create_sessions", key):
             ids: list[str] = done.result
             return ids
         ids = [new.header.session_id for new in wanted.sessions]
@@ -175,16 +176,16 @@ class MemorySessions:
                     resolutions=_values(items.resolutions),
                 )
             )
-        tenant.record("create_sessions", wanted.write, ids)
+        tenant.record("create_sessions", key, ids)
         return ids
 
-    def _get(self, user_id: str, wanted: GetSession) -> Snapshot | None:
+    def _get(self, user_id: str, wanted: GetSession, _: WriteKey | None) -> Snapshot | None:
         stored = self._tenant(user_id).sessions.get(wanted.session_id)
         return None if stored is None else stored.snapshot()
 
-    def _update(self, user_id: str, wanted: UpdateSession) -> int:
+    def _update(self, user_id: str, wanted: UpdateSession, key: WriteKey | None) -> int:
         tenant = self._tenant(user_id)
-        if done := tenant.replayed("update_session", wanted.write):
+        if done := tenant.replayed("update_session", key):
             version: int = done.result
             return version
         stored = tenant.sessions.get(wanted.header.session_id)
@@ -200,10 +201,10 @@ class MemorySessions:
         for number in plan.applied:
             stored.resolutions[number - 1] = stored.resolutions[number - 1].as_applied()
         tenant.put(stored)
-        tenant.record("update_session", wanted.write, plan.version)
+        tenant.record("update_session", key, plan.version)
         return plan.version
 
-    def _refresh(self, user_id: str, wanted: RefreshSession) -> Tail:
+    def _refresh(self, user_id: str, wanted: RefreshSession, _: WriteKey | None) -> Tail:
         stored = self._tenant(user_id).sessions.get(wanted.session_id)
         if stored is None:
             raise rules.not_found(wanted.session_id)
@@ -216,10 +217,10 @@ class MemorySessions:
             applied=[n for n in wanted.unapplied if stored.resolutions[n - 1].applied],
         )
 
-    def _delete(self, user_id: str, wanted: DeleteSession) -> None:
+    def _delete(self, user_id: str, wanted: DeleteSession, _: WriteKey | None) -> None:
         self._tenant(user_id).remove(wanted.session_id)
 
-    def _list(self, user_id: str, wanted: ListSessions) -> list[SessionSummary]:
+    def _list(self, user_id: str, wanted: ListSessions, _: WriteKey | None) -> list[SessionSummary]:
         return list(islice(self._matching(self._tenant(user_id), wanted), wanted.limit))
 
     def _matching(self, tenant: _Tenant, wanted: ListSessions) -> Iterator[SessionSummary]:
@@ -233,7 +234,7 @@ class MemorySessions:
             ):
                 yield stored.summary()
 
-    def _load(self, user_id: str, wanted: LoadSessions) -> LoadedPage:
+    def _load(self, user_id: str, wanted: LoadSessions, _: WriteKey | None) -> LoadedPage:
         found = [
             stored.snapshot()
             for session_id, stored in self._tenant(user_id).sessions.items()

@@ -5,7 +5,7 @@ Items never change: what is stored can be shared with every reader (G2), and his
 """
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal, Self
@@ -26,6 +26,8 @@ ResolutionType = Literal["clarify_intent", "add_constraint", "refine_signature",
 
 NO_INPUT: Final = "(no input provided)"
 """The original input of a session that has no revision."""
+PREVIEW_LENGTH: Final = 120
+"""How many characters of the original input a list shows."""
 MAX_COUNT: Final = 2**31 - 1
 """The greatest number a version or a position may have: Postgres keeps them as ``integer``."""
 
@@ -73,7 +75,7 @@ class PromptRevision(_Item):
     content: str
     revision_type: RevisionType
     target_hole: str | None = None
-    metadata: JsonObject = EMPTY_OBJECT
+    metadata: JsonObject = Field(default_factory=lambda: EMPTY_OBJECT)
 
 
 class IRDraft(_Item):
@@ -82,10 +84,10 @@ class IRDraft(_Item):
     version: Annotated[int, Field(ge=1, le=MAX_COUNT)]
     ir: IntermediateRepresentation
     validation_status: ValidationStatus = "pending"
-    smt_results: JsonArray = EMPTY_ARRAY
-    ambiguities: JsonArray = EMPTY_ARRAY
+    smt_results: JsonArray = Field(default_factory=lambda: EMPTY_ARRAY)
+    ambiguities: JsonArray = Field(default_factory=lambda: EMPTY_ARRAY)
     created_at: Instant = Field(default_factory=now)
-    metadata: JsonObject = EMPTY_OBJECT
+    metadata: JsonObject = Field(default_factory=lambda: EMPTY_OBJECT)
 
     def get_unresolved_holes(self) -> list[str]:
         """Return the identifiers of the holes in this draft, in the order they stand in it."""
@@ -100,7 +102,7 @@ class HoleResolution(_Item):
     resolution_type: ResolutionType
     applied: bool = False
     timestamp: Instant = Field(default_factory=now)
-    metadata: JsonObject = EMPTY_OBJECT
+    metadata: JsonObject = Field(default_factory=lambda: EMPTY_OBJECT)
 
     def as_applied(self) -> "HoleResolution":
         """Return the same resolution, applied."""
@@ -396,7 +398,7 @@ class SessionSummary(BaseModel):
     """What a list tells of a session, without its items.
 
     Attributes:
-        preview: the beginning of the original input: its first line, up to 120 characters.
+        preview: the first 120 characters of the original input.
         revision_count: how many revisions it has, and likewise the other counts.
         hole_count: how many resolutions it has, applied or not.
 
@@ -433,9 +435,6 @@ class SessionPage(BaseModel):
     next_cursor: str | None = None
 
 
-def preview_of(text: str) -> str:
-    """Return the beginning of `text` that a list shows: its first line, up to 120 characters."""
-    return text.lstrip()[:_PREVIEW_LENGTH].partition("\n")[0].rstrip()
-
-
-_PREVIEW_LENGTH: Final = 120
+def preview_of(revisions: Sequence[PromptRevision]) -> str:
+    """Return what a list shows of a session with these revisions."""
+    return (revisions[0].content if revisions else NO_INPUT)[:PREVIEW_LENGTH]

@@ -52,8 +52,10 @@ def create_many(
     write = encoding.write_key(idempotency_key, parts)
     if not new:
         return []
-    arguments = records.CreateSessions(new, write)
-    ids = yield Call("create_sessions", arguments, records.IDS.validate_json, writes=True)
+    arguments = records.CreateSessions(new)
+    ids = yield Call(
+        "create_sessions", arguments, records.IDS.validate_json, writes=True, key=write
+    )
     for session in given:
         session._settle(origin, version=1)
     return list(ids)
@@ -90,9 +92,14 @@ def update(origin: str, session: PromptSession, idempotency_key: str | None) -> 
         base=None if mark is None else records.Base(mark.created_at, mark.counts),
         items=items,
         applied=applied,
-        write=None if keyed is None else keyed.write,
     )
-    version = yield Call("update_session", arguments, records.VERSION.validate_json, writes=True)
+    version = yield Call(
+        "update_session",
+        arguments,
+        records.VERSION.validate_json,
+        writes=True,
+        key=None if keyed is None else keyed.write,
+    )
     session._settle(origin, version, keyed)
 
 

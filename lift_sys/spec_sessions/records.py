@@ -5,7 +5,7 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import TypeAdapter
 
-from lift_sys.backends.call import Encoded, WriteKey
+from lift_sys.backends.call import Encoded
 from lift_sys.backends.instants import Instant
 from lift_sys.spec_sessions.models import (
     Counts,
@@ -54,7 +54,6 @@ class CreateSessions:
     """Arguments of ``create_sessions``; the answer is the ids, in the order given."""
 
     sessions: list[NewSession]
-    write: WriteKey | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +80,6 @@ class UpdateSession:
             known, then `items` are all, and the stored ones must be the first of them.
         items: see `base`.
         applied: numbers, from 1, of stored resolutions that are applied now.
-        write: tells a repetition.
     """
 
     header: Header
@@ -89,7 +87,6 @@ class UpdateSession:
     base: Base | None
     items: Items
     applied: list[int]
-    write: WriteKey | None
 
 
 @dataclass(frozen=True, slots=True)

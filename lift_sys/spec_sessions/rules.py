@@ -66,23 +66,58 @@ def replayed(record: WriteRecord[T] | None, call: str, write: WriteKey) -> Write
         IdempotencyKeyReusedError: the key belongs to another write (G8).
     """
     if record is not None and (record.call, record.fingerprint) != (call, write.fingerprint):
-        raise IdempotencyKeyReusedError(
-            f"idempotency_key: {write.key!r} was used for another write; use a new key"
-        )
+        raise key_reused(write.key)
     return record
 
 
 def require_new(session_id: str, *, exists: bool) -> None:
     """Raise ``SessionExistsError`` where the id is taken (G4)."""
     if exists:
-        raise SessionExistsError(
-            f"this user has a session {session_id!r} already; update it or choose another id"
-        )
+        raise taken(session_id)
+
+
+def key_reused(key: str) -> IdempotencyKeyReusedError:
+    """Return the error for a key that belongs to another write (G8)."""
+    return IdempotencyKeyReusedError(
+        f"idempotency_key: {_excerpt(key)} was used for another write; use a new key"
+    )
+
+
+def taken(session_id: str) -> SessionExistsError:
+    """Return the error for an id that this user has a session of (G4)."""
+    return SessionExistsError(
+        f"this user has a session {_excerpt(session_id)} already; update it or choose another id"
+    )
 
 
 def not_found(session_id: object) -> SessionNotFoundError:
     """Return the error for an id that this user has no session of (G3)."""
     return SessionNotFoundError(f"this user has no session {_excerpt(session_id)}")
+
+
+def conflict(session_id: str, expected: int, current: int) -> SessionConflictError:
+    """Return the error for a write that is not based on the stored version (G7)."""
+    return SessionConflictError(
+        f"session {_excerpt(session_id)} is at version {current}, this write is based on "
+        f"{expected}; refresh it and apply the change again",
+        expected_version=expected,
+        current_version=current,
+    )
+
+
+def another_session(session_id: str) -> HistoryRewriteError:
+    """Return the error for a write based on a session that the stored one is not (G5, G19)."""
+    return HistoryRewriteError(
+        f"session {_excerpt(session_id)} is not the one this write is based on; get it anew"
+    )
+
+
+def rewritten(field: str, index: int, *, missing: bool) -> HistoryRewriteError:
+    """Return the error for a stored item that the caller presents otherwise (G5)."""
+    what = "is missing" if missing else "is another"
+    return HistoryRewriteError(
+        f"{field}[{index}] is stored and {what} here; history can only grow: add a new item"
+    )
 
 
 def plan_update(
@@ -104,19 +139,12 @@ def plan_update(
     if stored is None:
         raise not_found(session_id)
     if stored.version != wanted.expected_version:
-        raise SessionConflictError(
-            f"session {session_id!r} is at version {stored.version}, this write is based on "
-            f"{wanted.expected_version}; refresh it and apply the change again",
-            expected_version=wanted.expected_version,
-            current_version=stored.version,
-        )
+        raise conflict(session_id, wanted.expected_version, stored.version)
     items, applied = wanted.items, wanted.applied
     if wanted.base is None:
         items, applied = _unknown_to_stored(load(), wanted.items)
     elif wanted.base != stored.base:
-        raise HistoryRewriteError(
-            f"session {session_id!r} is not the one this write is based on; get it anew"
-        )
+        raise another_session(session_id)
     before = stored.base.counts
     return UpdatePlan(
         version=stored.version + 1,
@@ -149,7 +177,7 @@ def newly_applied(changed: Iterable[Change[HoleResolution]]) -> list[int]:
     numbers = []
     for index, old, new in changed:
         if new is None or old.applied or new != old.as_applied():
-            raise _rewritten("pending_resolutions", index, new)
+            raise rewritten("pending_resolutions", index, missing=new is None)
         numbers.append(index + 1)
     return numbers
 
@@ -157,7 +185,7 @@ def newly_applied(changed: Iterable[Change[HoleResolution]]) -> list[int]:
 def require_unchanged(field: str, changed: Iterable[Change[Any]]) -> None:
     """Raise ``HistoryRewriteError`` where there is a change (G5)."""
     for index, _, new in changed:
-        raise _rewritten(field, index, new)
+        raise rewritten(field, index, missing=new is None)
 
 
 def _unknown_to_stored(stored: StoredItems, presented: Items) -> tuple[Items, list[int]]:
@@ -178,13 +206,6 @@ def _differences(stored: Sequence[M], presented: Sequence[Encoded[M]]) -> Iterab
         new = presented[index].value if index < len(presented) else None
         if new != old:
             yield index, old, new
-
-
-def _rewritten(field: str, index: int, new: object) -> HistoryRewriteError:
-    what = "is missing" if new is None else "is another"
-    return HistoryRewriteError(
-        f"{field}[{index}] is stored and {what} here; history can only grow: add a new item"
-    )
 
 
 def _excerpt(session_id: object) -> str:

@@ -105,8 +105,10 @@ _ADAPTERS: Final[dict[int, TypeAdapter[list[Any]]]] = {
 }
 
 
-def _create(db: sqlite3.Connection, user_id: str, wanted: CreateSessions) -> list[str]:
-    if done := _replayed(db, user_id, "create_sessions", wanted.write):
+def _create(
+    db: sqlite3.Connection, user_id: str, wanted: CreateSessions, key: WriteKey | None
+) -> list[str]:
+    if done := _replayed(db, user_id, "create_sessions", key):
         ids: list[str] = done.result
         return ids
     ids = []
@@ -123,17 +125,21 @@ def _create(db: sqlite3.Connection, user_id: str, wanted: CreateSessions) -> lis
         )
         _insert_items(db, cursor.lastrowid, Counts(0, 0, 0), items)
         ids.append(header.session_id)
-    _record(db, user_id, "create_sessions", wanted.write, ids)
+    _record(db, user_id, "create_sessions", key, ids)
     return ids
 
 
-def _get(db: sqlite3.Connection, user_id: str, wanted: GetSession) -> Snapshot | None:
+def _get(
+    db: sqlite3.Connection, user_id: str, wanted: GetSession, _: WriteKey | None
+) -> Snapshot | None:
     row = _find(db, user_id, wanted.session_id)
     return None if row is None else _snapshot(db, row)
 
 
-def _update(db: sqlite3.Connection, user_id: str, wanted: UpdateSession) -> int:
-    if done := _replayed(db, user_id, "update_session", wanted.write):
+def _update(
+    db: sqlite3.Connection, user_id: str, wanted: UpdateSession, key: WriteKey | None
+) -> int:
+    if done := _replayed(db, user_id, "update_session", key):
         version: int = done.result
         return version
     row = _find(db, user_id, wanted.header.session_id)
@@ -143,7 +149,7 @@ def _update(db: sqlite3.Connection, user_id: str, wanted: UpdateSession) -> int:
     before = _base(row).counts
     _insert_items(db, row[0], before, plan.items)
     _apply(db, row[0], plan.applied)
-    preview = _preview(plan.items) if before.revisions == 0 else None
+    preview = None if before.revisions else _preview(plan.items)
     header = ", ".join(f"{column} = ?" for column in _HEADER.split(", "))
     counts = ", ".join(f"{column} = ?" for column in _COUNTS.split(", "))
     db.execute(
@@ -151,11 +157,13 @@ def _update(db: sqlite3.Connection, user_id: str, wanted: UpdateSession) -> int:
         " where key = ?",
         (plan.version, preview, *plan.counts.each(), *_header_row(wanted.header), row[0]),
     )
-    _record(db, user_id, "update_session", wanted.write, plan.version)
+    _record(db, user_id, "update_session", key, plan.version)
     return plan.version
 
 
-def _refresh(db: sqlite3.Connection, user_id: str, wanted: RefreshSession) -> Tail:
+def _refresh(
+    db: sqlite3.Connection, user_id: str, wanted: RefreshSession, _: WriteKey | None
+) -> Tail:
     row = _find(db, user_id, wanted.session_id)
     if row is None:
         raise rules.not_found(wanted.session_id)
@@ -166,11 +174,15 @@ def _refresh(db: sqlite3.Connection, user_id: str, wanted: RefreshSession) -> Ta
     return Tail(_snapshot(db, row, known.counts), whole=False, applied=applied)
 
 
-def _delete(db: sqlite3.Connection, user_id: str, wanted: DeleteSession) -> None:
+def _delete(
+    db: sqlite3.Connection, user_id: str, wanted: DeleteSession, _: WriteKey | None
+) -> None:
     db.execute("delete from sessions where user_id = ? and id = ?", (user_id, wanted.session_id))
 
 
-def _list(db: sqlite3.Connection, user_id: str, wanted: ListSessions) -> list[SessionSummary]:
+def _list(
+    db: sqlite3.Connection, user_id: str, wanted: ListSessions, _: WriteKey | None
+) -> list[SessionSummary]:
     conditions, values = ["user_id = ?"], [user_id]
     if wanted.status is not None:
         conditions.append("status = ?")
@@ -189,7 +201,9 @@ def _list(db: sqlite3.Connection, user_id: str, wanted: ListSessions) -> list[Se
     return [_summary(row) for row in rows]
 
 
-def _load(db: sqlite3.Connection, user_id: str, wanted: LoadSessions) -> LoadedPage:
+def _load(
+    db: sqlite3.Connection, user_id: str, wanted: LoadSessions, _: WriteKey | None
+) -> LoadedPage:
     rows = db.execute(
         f"select {_WHOLE} from sessions"  # noqa: S608
         " where user_id = ? and id > ? and (status = ? or ? is null) order by id",
@@ -310,7 +324,7 @@ def _counts(items: Items) -> tuple[int, int, int]:
 
 
 def _preview(items: Items) -> str:
-    return preview_of(items.revisions[0].value.content) if items.revisions else ""
+    return preview_of([revision.value for revision in items.revisions[:1]])
 
 
 def _replayed(

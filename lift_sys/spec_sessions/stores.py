@@ -1,18 +1,25 @@
 """The public stores: each operation is one line, the flows and the backends do the rest."""
 
+import base64
 import copy
+import importlib
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import Generic, Self, TypeVar
+from typing import Any, Final, Generic, Self, TypeVar
+
+from pydantic_core import from_json
 
 from lift_sys.backends.call import AsyncBackend, Backend, Flow, User, run, run_async
 from lift_sys.backends.errors import StoreClosedError, UserRequiredError
 from lift_sys.backends.memory import MemoryBackend
+from lift_sys.backends.remote import BUDGET as DEFAULT_BUDGET
 from lift_sys.backends.sqlite import DEFAULT_TIMEOUT, SQLiteBackend
 from lift_sys.backends.threads import Inline, InThreads
 from lift_sys.spec_sessions import operations
 from lift_sys.spec_sessions.encoding import check_name
+from lift_sys.spec_sessions.functions import FUNCTIONS
 from lift_sys.spec_sessions.memory_sessions import MemorySessions
 from lift_sys.spec_sessions.models import PromptSession, SessionPage, Source, Status
 from lift_sys.spec_sessions.sqlite_sessions import LAYOUT
@@ -252,6 +259,160 @@ class AsyncSQLiteSessionStore(_AsyncStore):
         timeout: float = DEFAULT_TIMEOUT,
     ) -> None:
         super().__init__(InThreads(SQLiteBackend(_file(path), LAYOUT, timeout)), user_id)
+
+
+class PostgresSessionStore(_SyncStore):
+    """Keeps sessions in a Postgres database that has the migrations. Needs the extra ``postgres``.
+
+    Args:
+        url: ``postgresql://user@host/database``, anything that libpq takes; a transaction pooler
+            is fine.
+        user_id: the user it acts for; there is no default.
+        schema: where the tables and functions are.
+        pool_size: how many connections are kept at the most.
+        budget: for how many seconds a call goes on trying before it raises
+            ``StoreUnavailableError`` or ``OutcomeUnknownError`` (G14).
+        row_security: whether the database itself keeps users apart (G11), which needs a login
+            that is a member of the role ``authenticated``.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        user_id: str | None = None,
+        *,
+        schema: str = "public",
+        pool_size: int = 10,
+        budget: float = DEFAULT_BUDGET,
+        row_security: bool = True,
+    ) -> None:
+        backend = _extra("postgres").PostgresBackend(
+            url,
+            FUNCTIONS,
+            schema=schema,
+            pool_size=pool_size,
+            budget=budget,
+            row_security=row_security,
+        )
+        super().__init__(backend, user_id)
+
+
+class AsyncPostgresSessionStore(_AsyncStore):
+    """``PostgresSessionStore`` for asyncio; belongs to the loop of its first call."""
+
+    def __init__(
+        self,
+        url: str,
+        user_id: str | None = None,
+        *,
+        schema: str = "public",
+        pool_size: int = 10,
+        budget: float = DEFAULT_BUDGET,
+        row_security: bool = True,
+    ) -> None:
+        backend = _extra("postgres").AsyncPostgresBackend(
+            url,
+            FUNCTIONS,
+            schema=schema,
+            pool_size=pool_size,
+            budget=budget,
+            row_security=row_security,
+        )
+        super().__init__(backend, user_id)
+
+
+class SupabaseSessionStore(_SyncStore):
+    """Keeps sessions in a Supabase project that has the migrations. Needs the extra ``supabase``.
+
+    Args:
+        url: the project's; else ``SUPABASE_URL``.
+        key: its secret key, or a publishable one where every user brings a token; else
+            ``SUPABASE_SERVICE_KEY``, ``SUPABASE_SERVICE_ROLE_KEY``, ``SUPABASE_SECRET_KEY`` or
+            ``SUPABASE_KEY``.
+        user_id: the user it acts for; there is no default, but a token says it too.
+        access_token: the user's own token: the database then keeps users apart by itself (G11).
+        schema: where the tables and functions are; has to be exposed by the project.
+        budget: for how many seconds a call goes on trying before it raises
+            ``StoreUnavailableError`` or ``OutcomeUnknownError`` (G14).
+
+    Raises:
+        ValueError: the URL or the key is neither given nor in the environment; names which.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        key: str | None = None,
+        user_id: str | None = None,
+        access_token: str | None = None,
+        schema: str = "public",
+        *,
+        budget: float = DEFAULT_BUDGET,
+    ) -> None:
+        url, key = _credentials(url, key)
+        backend = _extra("supabase").SupabaseBackend(
+            url, key, FUNCTIONS, schema=schema, budget=budget
+        )
+        super().__init__(backend, user_id or _subject(access_token), access_token)
+
+
+class AsyncSupabaseSessionStore(_AsyncStore):
+    """``SupabaseSessionStore`` for asyncio; belongs to the loop of its first call."""
+
+    def __init__(
+        self,
+        url: str | None = None,
+        key: str | None = None,
+        user_id: str | None = None,
+        access_token: str | None = None,
+        schema: str = "public",
+        *,
+        budget: float = DEFAULT_BUDGET,
+    ) -> None:
+        url, key = _credentials(url, key)
+        backend = _extra("supabase").AsyncSupabaseBackend(
+            url, key, FUNCTIONS, schema=schema, budget=budget
+        )
+        super().__init__(backend, user_id or _subject(access_token), access_token)
+
+
+def _extra(name: str) -> Any:
+    """Return the backend module of an optional extra."""
+    try:
+        return importlib.import_module(f"lift_sys.backends.{name}")
+    except ModuleNotFoundError as error:
+        raise ImportError(
+            f"this store needs {error.name}: install lift-sys[{name}]", name=error.name
+        ) from error
+
+
+def _credentials(url: str | None, key: str | None) -> tuple[str, str]:
+    url = url or os.environ.get("SUPABASE_URL")
+    key = key or next(filter(None, map(os.environ.get, _KEYS)), None)
+    missing = ([] if url else ["url (or SUPABASE_URL)"]) + ([] if key else [f"key (or {_KEYS[0]})"])
+    if not url or not key:
+        raise ValueError(
+            f"Supabase: {' and '.join(missing)} is missing; see the project's settings"
+        )
+    return url, key
+
+
+def _subject(access_token: str | None) -> str | None:
+    """Return whose token it is. The database checks it; here it only says whom to ask for."""
+    try:
+        payload = (access_token or "").split(".")[1]
+        claims = from_json(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+        return str(claims["sub"])
+    except (IndexError, KeyError, TypeError, ValueError):
+        return None
+
+
+_KEYS: Final = (
+    "SUPABASE_SERVICE_KEY",
+    "SUPABASE_SERVICE_ROLE_KEY",
+    "SUPABASE_SECRET_KEY",
+    "SUPABASE_KEY",
+)
 
 
 def _user(user_id: str | None, access_token: str | None) -> User | None:

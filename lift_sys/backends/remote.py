@@ -1,0 +1,247 @@
+"""What the networked backends share: the text of a call, refusals, and trying again.
+
+A write goes out with a key, the caller's or one made here, and the database does what has a key
+only once (G8). So every write may be sent again when its answer is lost.
+"""
+
+import json
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, is_dataclass
+from datetime import datetime
+from typing import Any, Final, TypeAlias, TypeVar
+
+from pydantic import ValidationError
+from pydantic_core import to_json
+from tenacity import (
+    AsyncRetrying,
+    RetryCallState,
+    Retrying,
+    retry_if_exception_type,
+    stop_before_delay,
+    wait_random_exponential,
+)
+
+from lift_sys.backends.call import Call, Encoded, WriteKey
+from lift_sys.backends.errors import (
+    OutcomeUnknownError,
+    PermissionDeniedError,
+    SchemaOutdatedError,
+    SessionStoreError,
+    StoreUnavailableError,
+)
+from lift_sys.backends.instants import format_instant
+
+T = TypeVar("T")
+
+BUDGET: Final = 30.0
+"""For how many seconds a call goes on trying before it gives up (G14)."""
+ATTEMPT: Final = 10.0
+"""How many seconds one attempt may take."""
+
+_SHORTEST: Final = 0.05
+
+Refusal: TypeAlias = Callable[[Mapping[str, Any]], SessionStoreError]
+"""Makes the error for what a database function refused, from the detail it gave."""
+
+
+@dataclass(frozen=True)
+class Functions:
+    """How a domain's calls are functions of a database.
+
+    Attributes:
+        suffix: what follows the name of a call in the name of its function, such as ``_v1``.
+        refusals: by the word with which a function refuses; see ``Refusal``.
+        remedy: what to do where a function is missing.
+    """
+
+    suffix: str
+    refusals: Mapping[str, Refusal]
+    remedy: str
+
+
+class Unanswered(Exception):  # noqa: N818  # not an error yet: it is tried again
+    """An attempt failed in a way that another attempt may not.
+
+    Attributes:
+        may_have_happened: whether the server may have done what it was asked.
+        pause: how many seconds the server asks to wait; 0 where it does not say.
+    """
+
+    def __init__(self, reason: str, *, may_have_happened: bool, pause: float = 0.0) -> None:
+        super().__init__(reason)
+        self.may_have_happened = may_have_happened
+        self.pause = pause
+
+
+def arguments_json(call: Call[Any]) -> bytes:
+    """Return the arguments of `call` as JSON text."""
+    return _encode(call.arguments)
+
+
+def key_json(call: Call[Any]) -> bytes:
+    """Return the key of a write as JSON text: the caller's, else a new one."""
+    return _encode(call.key or WriteKey(f"retry-{uuid.uuid4()}", ""))
+
+
+def decoded(call: Call[T], answer: bytes) -> T:
+    """Return what the JSON text `answer` says.
+
+    Raises:
+        Unanswered: it is no JSON: something in between spoiled it.
+        SchemaOutdatedError: it is JSON of another shape.
+    """
+    try:
+        return call.decode(answer)
+    except ValidationError as error:
+        if error.errors()[0]["type"] == "json_invalid":
+            raise Unanswered("the answer is no JSON", may_have_happened=True) from error
+        raise SchemaOutdatedError(
+            f"the answer to {call.name} is not understood; the database has another release"
+        ) from error
+
+
+def persist(attempt: Callable[[float], T], call: Call[T], budget: float) -> T:
+    """Make attempts until one is answered or the budget is spent.
+
+    Args:
+        attempt: makes one attempt, always with the same key, within so many seconds.
+        call: what is attempted.
+        budget: for how many seconds to go on.
+
+    Raises:
+        StoreUnavailableError: no attempt was answered, and none can have been carried out.
+        OutcomeUnknownError: a write was not answered, and may have been carried out.
+        SessionStoreError: what an attempt was answered with.
+    """
+    progress = _Progress(budget)
+
+    def once() -> T:
+        with progress.noted():
+            return attempt(progress.time_left())
+
+    try:
+        return Retrying(**_POLICY, stop=stop_before_delay(budget))(once)
+    except Unanswered as last:
+        raise progress.verdict(call, last) from last.__cause__
+
+
+async def persist_async(
+    attempt: Callable[[float], Awaitable[T]], call: Call[T], budget: float
+) -> T:
+    """Make attempts until one is answered or the budget is spent. See ``persist``."""
+    progress = _Progress(budget)
+
+    async def once() -> T:
+        with progress.noted():
+            return await attempt(progress.time_left())
+
+    try:
+        return await AsyncRetrying(**_POLICY, stop=stop_before_delay(budget))(once)
+    except Unanswered as last:
+        raise progress.verdict(call, last) from last.__cause__
+
+
+class _Progress:
+    """How far the attempts at one call have come."""
+
+    def __init__(self, budget: float) -> None:
+        self._deadline = time.monotonic() + budget
+        self._budget = budget
+        self._doubt = False
+
+    def time_left(self) -> float:
+        return max(_SHORTEST, min(ATTEMPT, self._deadline - time.monotonic()))
+
+    @contextmanager
+    def noted(self) -> Iterator[None]:
+        try:
+            yield
+        except Unanswered as failure:
+            self._doubt |= failure.may_have_happened
+            raise
+
+    def verdict(self, call: Call[Any], last: Unanswered) -> SessionStoreError:
+        if call.writes and self._doubt:
+            return OutcomeUnknownError(
+                f"{last} (tried for {self._budget:g} s); the write may have happened: "
+                "repeat it with its idempotency key"
+            )
+        return StoreUnavailableError(
+            f"{last} (tried for {self._budget:g} s); nothing was written: try again"
+        )
+
+
+def refused(functions: Functions, code: str, word: str, detail: str | None) -> SessionStoreError:
+    """Return the error for what the database answered instead of doing it.
+
+    Args:
+        functions: the domain's.
+        code: the SQLSTATE, or PostgREST's own code.
+        word: the message.
+        detail: JSON text, where the domain's function refused.
+    """
+    if code.startswith("PT") and word in functions.refusals:
+        return functions.refusals[word](json.loads(detail or "{}"))
+    if code in _MISSING:
+        return SchemaOutdatedError(f"{word}; {functions.remedy}")
+    if code in _DENIED:
+        return PermissionDeniedError(f"{word} ({code})")
+    return StoreUnavailableError(f"{word} ({code}); nothing was written")
+
+
+_MISSING: Final = frozenset(
+    {"42883", "42P01", "42703", "3F000", "PGRST106", "PGRST202", "PGRST203", "PGRST205"}
+)
+"""A function, a table, a column or a schema is not there."""
+_DENIED: Final = frozenset(
+    {"42501", "28000", "28P01", "PGRST301", "PGRST302", "PGRST303", "PGRST300"}
+)
+"""A grant is missing, or a token or a password is wrong."""
+PASSING: Final = frozenset(
+    {
+        "40001",
+        "40P01",
+        "53000",
+        "53100",
+        "53200",
+        "53300",
+        "53400",
+        "57P01",
+        "57P02",
+        "57P03",
+        "25006",
+    }
+)
+"""SQLSTATEs of what another attempt may not meet; the statement was rolled back."""
+
+
+def _wait(state: RetryCallState) -> float:
+    failure = state.outcome.exception() if state.outcome else None
+    asked = failure.pause if isinstance(failure, Unanswered) else 0.0
+    return max(asked, _BACKOFF(state))
+
+
+_BACKOFF: Final = wait_random_exponential(multiplier=0.02, max=2.0)
+_POLICY: Final[dict[str, Any]] = {
+    "retry": retry_if_exception_type(Unanswered),
+    "wait": _wait,
+    "reraise": True,
+}
+
+
+def _encode(value: Any) -> bytes:
+    if isinstance(value, Encoded):
+        return value.json
+    if isinstance(value, list):
+        return b"[" + b",".join(map(_encode, value)) + b"]"
+    if isinstance(value, datetime):
+        return b'"%s"' % format_instant(value).encode()
+    if is_dataclass(value):
+        members = (
+            b'"%s":%s' % (f.name.encode(), _encode(getattr(value, f.name))) for f in fields(value)
+        )
+        return b"{" + b",".join(members) + b"}"
+    return to_json(value)
