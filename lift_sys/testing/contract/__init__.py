@@ -3,6 +3,9 @@
 import pytest
 
 from lift_sys.testing.contract.bad_values import BadValues
+from lift_sys.testing.contract.concurrency import Concurrency, Tasks
+from lift_sys.testing.contract.cost import FlatCost, OneRoundTrip
+from lift_sys.testing.contract.faults import Atomic, Faults, Schema
 from lift_sys.testing.contract.history import AppendOnly, Fenced
 from lift_sys.testing.contract.idempotency import ExactlyOnce
 from lift_sys.testing.contract.instants import Time
@@ -29,6 +32,13 @@ class SessionStoreContract(
     Time,
     BadValues,
     Lifecycle,
+    Atomic,
+    Faults,
+    Schema,
+    Concurrency,
+    Tasks,
+    FlatCost,
+    OneRoundTrip,
 ):
     """Every test that a session store must pass.
 

@@ -190,13 +190,14 @@ class RoundTrip:
         ("text", "preview"),
         [
             ("one line", "one line"),
-            ("first\nsecond", "first"),
-            ("\n\n  indented  \nrest", "indented"),
+            ("\n first\nsecond ", "\n first\nsecond "),
+            ("x" * 120, "x" * 120),
             ("x" * 121, "x" * 120),
             ("\U0001f600" * 121, "\U0001f600" * 120),
+            ("e\u0301" * 61, "e\u0301" * 60),
             ("", ""),
         ],
-        ids=["whole", "first_line", "trimmed", "cut", "cut_by_characters", "empty"],
+        ids=["short", "lines", "longest", "cut", "cut_by_characters", "not_composed", "empty"],
     )
     def test_a_summary_shows_the_beginning_of_the_first_revision(
         self, harness: StoreHarness, text: str, preview: str
@@ -210,6 +211,13 @@ class RoundTrip:
         late.add_revision(samples.revision(text))
         store.update(late)
         assert [item.preview for item in walk(store)] == [preview, preview]
+
+    @guarantee("G1")
+    def test_a_summary_of_a_session_without_input_says_so(self, harness: StoreHarness) -> None:
+        store, session = harness.store(), PromptSession()
+        store.create(session)
+        (summary,) = store.list_page().items
+        assert summary.preview == session.original_input
 
 
 class Values:
