@@ -103,13 +103,23 @@ def append_in_turns(
 
     Returns:
         The calls on each session, in order.
+
+    Raises:
+        AssertionError: a session is missing, or refuses a writer for ever.
     """
     seen: dict[str, list[Event]] = {session_id: [] for session_id in session_ids}
     for turn in range(turns):
         for session_id in session_ids:
-            while not _append(store, session_id, f"{writer} {turn}", writer, seen[session_id]):
-                pass
+            _write(store, session_id, f"{writer} {turn}", writer, seen[session_id])
     return seen
+
+
+def _write(store: SessionStore, session_id: str, text: str, writer: str, seen: list[Event]) -> None:
+    # Each conflict tells that another writer got through, so it cannot go on like this.
+    for _ in range(1_000):
+        if _append(store, session_id, text, writer, seen):
+            return
+    raise AssertionError(f"{writer} met a conflict 1,000 times in a row")
 
 
 def _append(

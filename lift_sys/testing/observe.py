@@ -1,7 +1,8 @@
 """What the suite can see of a store, written down so that nothing hides in an ``==``."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, wait
 from typing import Any, TypeVar
 
 from lift_sys.spec_sessions import PromptSession, SessionStore, SessionSummary
@@ -62,19 +63,33 @@ def within(seconds: float, action: Callable[[], T]) -> T:
         AssertionError: it did not end in that time.
         Exception: what `action` raised.
     """
-    done: list[T] = []
-    failed: list[BaseException] = []
+    (result,) = at_once(seconds, [action])
+    return result
 
-    def work() -> None:
+
+def at_once(seconds: float, jobs: Sequence[Callable[[], T]]) -> list[T]:
+    """Run the jobs in a thread each, started together, and return what they return.
+
+    Args:
+        seconds: how long to wait for all of them.
+        jobs: what to run; their threads are left behind where they do not end.
+
+    Raises:
+        AssertionError: one did not end in that time.
+        Exception: what the first of them that failed raised.
+    """
+    start = threading.Barrier(len(jobs))
+    futures: list[Future[T]] = [Future() for _ in jobs]
+
+    def work(job: Callable[[], T], future: Future[T]) -> None:
+        start.wait()
         try:
-            done.append(action())
+            future.set_result(job())
         except BaseException as error:  # noqa: BLE001  # raised again in the waiting thread
-            failed.append(error)
+            future.set_exception(error)
 
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    thread.join(seconds)
-    assert not thread.is_alive(), f"blocked for {seconds} s"
-    if failed:
-        raise failed[0]
-    return done[0]
+    for job, future in zip(jobs, futures, strict=True):
+        threading.Thread(target=work, args=(job, future), daemon=True).start()
+    _, waiting = wait(futures, seconds)
+    assert not waiting, f"{len(waiting)} of {len(jobs)} blocked for {seconds} s"
+    return [future.result() for future in futures]

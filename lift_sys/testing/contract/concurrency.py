@@ -5,7 +5,6 @@ import threading
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from functools import partial
-from typing import TypeVar
 
 import pytest
 
@@ -21,9 +20,7 @@ from lift_sys.testing.blocking import BlockingStore, submit
 from lift_sys.testing.guarantees import guarantee
 from lift_sys.testing.harness import Capability, StoreHarness
 from lift_sys.testing.linear import Event, append_in_turns, check_content, check_order
-from lift_sys.testing.observe import content, error_of, exact, holds, stored, within
-
-T = TypeVar("T")
+from lift_sys.testing.observe import at_once, content, error_of, exact, holds, stored, within
 
 
 class Concurrency:
@@ -39,7 +36,9 @@ class Concurrency:
         store.create(session)
         for round_ in range(2, 6):
             handles = [stored(store, session.session_id) for _ in range(writers)]
-            outcomes = _at_once([partial(_won, store, handle) for handle in handles])
+            outcomes = at_once(
+                harness.patience, [partial(_won, store, handle) for handle in handles]
+            )
             assert sorted(outcomes) == [False] * (writers - 1) + [True]
             (winner,) = [h for h, won in zip(handles, outcomes, strict=True) if won]
             assert winner.version == round_
@@ -50,8 +49,9 @@ class Concurrency:
     def test_threads_on_one_session_see_an_order(self, harness: StoreHarness) -> None:
         store = harness.store()
         (session_id,) = _sessions(store, 1)
-        seen = _at_once(
-            [partial(append_in_turns, store, [session_id], f"{n}", 4) for n in range(6)]
+        seen = at_once(
+            harness.patience,
+            [partial(append_in_turns, store, [session_id], f"{n}", 4) for n in range(6)],
         )
         _assert_in_order(store, [session_id], seen, acknowledged=6 * 4)
 
@@ -62,8 +62,9 @@ class Concurrency:
         store = harness.store(user)
         ids = _sessions(store, 3)
         stores = [harness.reopen(user) for _ in range(4)]
-        seen = _at_once(
-            [partial(append_in_turns, own, ids, f"{n}", 3) for n, own in enumerate(stores)]
+        seen = at_once(
+            harness.patience,
+            [partial(append_in_turns, own, ids, f"{n}", 3) for n, own in enumerate(stores)],
         )
         _assert_in_order(store, ids, seen, acknowledged=4 * 3)
 
@@ -74,8 +75,9 @@ class Concurrency:
         user = harness.user()
         stores = [harness.reopen(user) for _ in range(8)]
         sessions = [samples.session(f"{number}") for number in range(8)]
-        ids = _at_once(
-            [partial(s.create, session) for s, session in zip(stores, sessions, strict=True)]
+        ids = at_once(
+            harness.patience,
+            [partial(s.create, session) for s, session in zip(stores, sessions, strict=True)],
         )
         for store in stores:
             assert sorted(s.session_id for s in store.list_all()) == sorted(ids)
@@ -95,7 +97,7 @@ class Concurrency:
             assert store.get(own.session_id) is None
             return seen
 
-        seen = _at_once([partial(work, number) for number in range(50)])
+        seen = at_once(harness.patience, [partial(work, number) for number in range(50)])
         _assert_in_order(store, ids, seen, acknowledged=10)
         assert len(store.list_all()) == 5
 
@@ -156,29 +158,8 @@ class Concurrency:
         store = harness.store()
         for _ in range(5):
             (session_id,) = _sessions(store, 1)
-            writing = threading.Barrier(5)
-
-            def write(session_id: str = session_id, go: threading.Barrier = writing) -> int:
-                session, written = stored(store, session_id), 0
-                go.wait(harness.patience)
-                while True:
-                    try:
-                        store.update(samples.grow(session))
-                        written += 1
-                    except SessionConflictError:
-                        try:
-                            session = store.refresh(session)
-                        except SessionNotFoundError:
-                            return written
-                    except SessionNotFoundError:
-                        return written
-
-            def delete(session_id: str = session_id, go: threading.Barrier = writing) -> int:
-                go.wait(harness.patience)
-                store.delete(session_id)
-                return 0
-
-            _at_once([write, write, write, write, delete])
+            writers = _Deletion(store, session_id)
+            at_once(harness.patience, [*[writers.write] * 4, writers.delete])
             assert store.get(session_id) is None
         assert store.list_all() == []
 
@@ -371,8 +352,40 @@ class Tasks:
         for ticks in (1, 0, 2):
             copy = PromptSession.from_dict(document)
             _cancel_after(ticks, partial(raw.create, copy, idempotency_key="k"), harness)
-        store.create(session, idempotency_key="k")
+        within(harness.patience, partial(store.create, session, idempotency_key="k"))
         assert [exact(s) for s in store.list_all()] == [exact(session)]
+
+
+class _Deletion:
+    """Writers on a session that is being deleted."""
+
+    def __init__(self, store: SessionStore, session_id: str) -> None:
+        self._store = store
+        self._session = stored(store, session_id)
+        self._deleted = threading.Event()
+
+    def write(self) -> None:
+        """Write until the session is gone, and check that it stays so."""
+        session = samples.unknown_copy(self._session)
+        while True:
+            late = self._deleted.is_set()
+            try:
+                session = self._store.refresh(session)
+                self._store.update(samples.grow(session))
+            except SessionConflictError:
+                assert not late
+            except SessionNotFoundError:
+                return
+            else:
+                assert not late
+
+    def delete(self) -> None:
+        """Delete the session, once somebody has written."""
+        session_id = self._session.session_id
+        while stored(self._store, session_id).version == self._session.version:
+            pass
+        self._store.delete(session_id)
+        self._deleted.set()
 
 
 def _asynchronous(harness: StoreHarness) -> tuple[SessionStore, AsyncSessionStore]:
@@ -399,18 +412,6 @@ def _cancel_after(ticks: int, call: Callable[[], Awaitable[object]], harness: St
         return future.result(harness.patience)
     except (TimeoutError, CancelledError) as error:
         raise AssertionError("a cancelled call never ended") from error
-
-
-def _at_once(jobs: list[Callable[[], T]]) -> list[T]:
-    """Run the jobs in a thread each, started together, and return what they return."""
-    barrier = threading.Barrier(len(jobs))
-
-    def start(job: Callable[[], T]) -> T:
-        barrier.wait()
-        return job()
-
-    with ThreadPoolExecutor(len(jobs)) as threads:
-        return list(threads.map(start, jobs))
 
 
 def _won(store: SessionStore, handle: PromptSession) -> bool:

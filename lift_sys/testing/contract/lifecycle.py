@@ -1,9 +1,9 @@
 """G16: when a store is opened, when it is closed, and what it closes."""
 
+import itertools
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
 
@@ -13,7 +13,7 @@ from lift_sys.spec_sessions import SessionStore, StoreClosedError
 from lift_sys.testing import samples
 from lift_sys.testing.guarantees import guarantee
 from lift_sys.testing.harness import StoreHarness, blocking
-from lift_sys.testing.observe import holds
+from lift_sys.testing.observe import at_once, holds
 
 USES: dict[str, Callable[[SessionStore], object]] = {
     "create": lambda store: store.create(samples.session()),
@@ -133,26 +133,28 @@ class Lifecycle:
         self, harness: StoreHarness
     ) -> None:
         store = blocking(harness.opener(harness.user()))
-        working = threading.Barrier(5)
+        working, closed = threading.Barrier(5), threading.Event()
 
-        def work() -> int:
-            written = 0
-            try:
-                while True:
+        def work() -> None:
+            for turn in itertools.count():
+                if turn == 3:
+                    working.wait(harness.patience)
+                late = closed.is_set()
+                try:
                     session = samples.session()
                     store.create(session)
-                    written += 1
                     assert holds(store, session)
-                    if written == 3:
-                        working.wait(harness.patience)
-            except StoreClosedError:
-                return written
+                except StoreClosedError:
+                    assert turn >= 3
+                    return
+                assert not late
 
-        with ThreadPoolExecutor(4) as threads:
-            workers = [threads.submit(work) for _ in range(4)]
+        def close() -> None:
             working.wait(harness.patience)
             store.close()
-            assert all(worker.result(harness.patience) >= 3 for worker in workers)
+            closed.set()
+
+        at_once(harness.patience, [work, work, work, work, close])
 
 
 _watched = threading.local()

@@ -122,6 +122,8 @@ class Order:
         for limit in (1, 2, 1000):
             found = walk(store, status=status, source=source, limit=limit)
             assert [item.session_id for item in found] == expected[::-1]
+        page = store.list_page(status=status, source=source, limit=3)
+        assert len(page.items) == 3
 
     @guarantee("G9")
     @pytest.mark.parametrize("tied", [True, False], ids=["tied", "apart"])

@@ -186,8 +186,8 @@ class HalfSeen(InMemorySessionStore):
             stored.revisions.extend(revisions[len(stored.revisions) :])
             stored.version = session.version
             super().update(stored)
-            backend = self._backend._handlers["update_session"].__self__
-            backend._tenant(self.user_id).sessions[session.session_id].version = session.version
+            answering = vars(self._backend)["_handlers"]["update_session"].__self__
+            answering._tenant(self.user_id).sessions[session.session_id].version = session.version
             session._stored = None
         super().update(session, **options)
 
@@ -196,15 +196,13 @@ class HalfSeen(InMemorySessionStore):
 class WedgedByCancel(AsyncInMemorySessionStore):
     def __init__(self, user_id="local"):
         super().__init__(user_id)
-        self.busy = [False]
+        self.turn = asyncio.Lock()
 
     async def _run(self, flow):
-        while self.busy[0]:
-            await asyncio.sleep(0)
-        self.busy[0] = True
+        await self.turn.acquire()
         await asyncio.sleep(0)
         done = await super()._run(flow)
-        self.busy[0] = False
+        self.turn.release()
         return done
 
 

@@ -9,6 +9,7 @@ from lift_sys.backends.json_values import thaw
 from lift_sys.spec_sessions import AsyncInMemorySessionStore, InMemorySessionStore
 from lift_sys.spec_sessions.memory_sessions import MemorySessions
 from lift_sys.testing import Capability
+from lift_sys.testing.observe import stored
 from tests.contract.wrong_stores.registry import Json, Own, Seen, Text, fresh, wrong
 
 
@@ -222,9 +223,9 @@ class DroppedOffset(InMemorySessionStore):
         if shifted.updated_at.hour != shifted.created_at.astimezone(UTC).hour:
             return super().create(session, **options)
         done = super().create(session, **options)
-        stored = super().get(done)
-        stored.updated_at = stored.updated_at + timedelta(hours=1)
-        super().update(stored)
+        kept = stored(self, done)
+        kept.updated_at = kept.updated_at + timedelta(hours=1)
+        super().update(kept)
         return done
 
 

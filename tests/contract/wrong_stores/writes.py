@@ -4,6 +4,7 @@ import copy
 import pickle
 import time
 from dataclasses import replace
+from typing import ClassVar
 
 from lift_sys.backends.errors import (
     HistoryRewriteError,
@@ -16,6 +17,7 @@ from lift_sys.backends.errors import (
 from lift_sys.spec_sessions import InMemorySessionStore, rules
 from lift_sys.spec_sessions.memory_sessions import MemorySessions, _Tenant
 from lift_sys.testing import Capability
+from lift_sys.testing.observe import stored
 from tests.contract.wrong_stores.registry import Own, fresh, wrong
 
 
@@ -249,10 +251,10 @@ class ClockMustAdvance(MemorySessions):
 @wrong("G7", "reads the version and writes in two steps")
 class TwoSteps(InMemorySessionStore):
     def update(self, session, **options):
-        stored = self.get(session.session_id)
-        if stored is not None and stored.version == session.version:
+        known = self.get(session.session_id)
+        if known is not None and known.version == session.version:
             time.sleep(0.002)  # long enough for another thread to come between
-            latest = self.get(session.session_id)
+            latest = stored(self, session.session_id)
             latest.revisions.extend(session.revisions[len(latest.revisions) :])
             super().update(latest)
             session.version = latest.version
@@ -490,7 +492,7 @@ class ReplayRevives(MemorySessions):
 
 @wrong("G8", "knows keys only as long as the process lives", Capability.DURABLE)
 class KeysInProcess(MemorySessions):
-    everything: dict = {}
+    everything: ClassVar[dict[str, _Tenant]] = {}
 
     def __init__(self):
         super().__init__()
