@@ -6,6 +6,7 @@ one go, says what must come of it: the same answer, or the same error with the s
 """
 
 import copy
+import functools
 import pickle
 import uuid
 from collections.abc import Callable
@@ -20,12 +21,11 @@ from hypothesis.stateful import (
     Bundle,
     RuleBasedStateMachine,
     initialize,
-    invariant,
     multiple,
     precondition,
-    rule,
     run_state_machine_as_test,
 )
+from hypothesis.stateful import rule as hypothesis_rule
 
 from lift_sys.spec_sessions import InMemorySessionStore, PromptSession, SessionStore
 from lift_sys.testing import samples
@@ -132,6 +132,20 @@ class _Conditions:
     on_step: Callable[[], None]
 
 
+def rule(**arguments: Any) -> Callable[[Callable[..., Any]], Any]:
+    """Make a method a rule of the machine that counts as one step each time it is run."""
+
+    def make(method: Callable[..., Any]) -> Any:
+        @functools.wraps(method)
+        def counted(self: "SessionMachine", **values: Any) -> Any:
+            self.under.on_step()
+            return method(self, **values)
+
+        return hypothesis_rule(**arguments)(counted)  # type: ignore[no-untyped-call]  # untyped there
+
+    return make
+
+
 class SessionMachine(RuleBasedStateMachine):
     """Does the same on both sides; ``under`` says what is under test."""
 
@@ -149,7 +163,6 @@ class SessionMachine(RuleBasedStateMachine):
         self._references = [base.for_user(name) for name in self._names]
         self._subjects = [self.under.harness.store(name) for name in self._names]
         self._differs = False
-        self._started = False
 
     def _same(self, ours: Callable[[], Any], theirs: Callable[[], Any]) -> Pair[Any]:
         """Do both, compare what is told of them, and return what was returned."""
@@ -182,7 +195,7 @@ class SessionMachine(RuleBasedStateMachine):
     @initialize(target=handles, text=_texts)
     def first_session(self, text: str) -> Pair[PromptSession]:
         first = self._new(lambda: samples.session(text, session_id="a"))
-        self.create(0, first, None)
+        self._on_handle(0, first, lambda store, session: store.create(session))
         return first
 
     @rule(target=handles, session_id=_ids | _bad_ids, text=_texts, at=_instants, json=_json)
@@ -332,8 +345,9 @@ class SessionMachine(RuleBasedStateMachine):
     @rule(handle=handles, text=_texts, at=_instants)
     def go_on(self, handle: Pair[PromptSession], text: str, at: datetime) -> None:
         """Do what a program does most: add something and store it."""
-        self.add_revision(handle, text, None, at)
-        self.update(0, handle, None)
+        item = samples.revision(text, at)
+        self._edit(handle, lambda session: session.add_revision(item), at)
+        self._on_handle(0, handle, lambda store, session: store.update(session))
 
     @rule(user=_users, handle=handles, key=_keys)
     def update(self, user: int, handle: Pair[PromptSession], key: str | None) -> None:
@@ -408,12 +422,6 @@ class SessionMachine(RuleBasedStateMachine):
         """Go on as another process would."""
         first = self.under.harness.reopen(self._names[0])
         self._subjects = [first.for_user(name) for name in self._names]
-
-    @invariant()
-    def count(self) -> None:
-        if self._started:
-            self.under.on_step()
-        self._started = True
 
     def teardown(self) -> None:
         """Compare the whole content, and leave none behind."""
