@@ -1,0 +1,1 @@
+"""The tests: unit, integration with real files and processes, benchmarks."""

@@ -107,13 +107,14 @@ Flow: TypeAlias = Generator[Call[Any], Any, T]
 
 def run(flow: Flow[T], backend: Backend, user: User) -> T:
     """Carry `flow` with a blocking backend and return its result."""
-    try:
-        call = next(flow)
-        while True:
-            call = flow.send(backend.execute(call, user))
-    except StopIteration as stop:
-        result: T = stop.value
-        return result
+    answer: Any = None  # what starts a generator
+    while True:
+        try:
+            call = flow.send(answer)
+        except StopIteration as stop:
+            result: T = stop.value
+            return result
+        answer = backend.execute(call, user)
 
 
 async def run_async(flow: Flow[T], backend: AsyncBackend, user: User) -> T:
@@ -122,23 +123,23 @@ async def run_async(flow: Flow[T], backend: AsyncBackend, user: User) -> T:
     A cancelled task waits for the outcome of a write that is under way, so that the caller's
     object agrees with what is stored, and is cancelled then (G15).
     """
+    answer: Any = None  # what starts a generator
     cancelled: asyncio.CancelledError | None = None
-    try:
-        call = next(flow)
-        while True:
-            if call.writes:
-                answer, cancelled = await _outcome(backend.execute(call, user))
-            else:
-                answer = await backend.execute(call, user)
+    while True:
+        try:
             call = flow.send(answer)
+        except StopIteration as stop:
             if cancelled is not None:
-                flow.close()
-                raise cancelled
-    except StopIteration as stop:
+                raise cancelled from None
+            result: T = stop.value
+            return result
         if cancelled is not None:
-            raise cancelled from None
-        result: T = stop.value
-        return result
+            flow.close()
+            raise cancelled
+        if call.writes:
+            answer, cancelled = await _outcome(backend.execute(call, user))
+        else:
+            answer = await backend.execute(call, user)
 
 
 async def _outcome(

@@ -6,9 +6,10 @@ where a value is not JSON, before anything is sent anywhere (G13).
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Annotated, Any, Final, NoReturn
+from decimal import Decimal
+from typing import Annotated, Any, Final, NoReturn, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, PlainValidator, WithJsonSchema
 
@@ -20,6 +21,13 @@ MAX_INTEGER_DIGITS: Final = 4_300
 """How many decimal digits an integer may have: the limit of Python's own integer parser."""
 
 _INTEGER_BOUND: Final = 10**MAX_INTEGER_DIGITS
+_A_KEY: Final = object()
+
+Field: TypeAlias = "str | tuple[Field, object]"
+"""Where a value stands: a name, or what it stands in and the key or index there.
+
+It is put into words only for a message, because millions of values are checked for one that fails.
+"""
 
 
 def _refuse(self: object, *_: object, **__: object) -> NoReturn:
@@ -101,7 +109,7 @@ def thaw(value: Any, *, depth: int = 0) -> Any:
     return value
 
 
-def check_json(value: Any, field: str, *, depth: int = 0) -> None:
+def check_json(value: Any, field: Field, *, depth: int = 0) -> None:
     """Raise ``InvalidSessionError`` unless `value` is JSON that every backend keeps unchanged.
 
     The types must be JSON's own, exactly: ``dict`` with ``str`` keys, ``list``, ``str``, ``int``,
@@ -119,100 +127,134 @@ def check_json(value: Any, field: str, *, depth: int = 0) -> None:
         return
     elif kind is int:
         if not -_INTEGER_BOUND < value < _INTEGER_BOUND:
-            raise InvalidSessionError(
-                f"{field}: an integer of more than {MAX_INTEGER_DIGITS} digits; store it as text"
+            raise _invalid(
+                field, f"an integer of more than {MAX_INTEGER_DIGITS} digits; store it as text"
             )
     elif kind is float:
         if not math.isfinite(value):
-            raise InvalidSessionError(f"{field}: {value} is not JSON; use null or text")
+            raise _invalid(field, f"{value} is not JSON; use null or text")
     else:
         _check_container(value, field, depth)
 
 
-def _check_container(value: Any, field: str, depth: int) -> None:
-    if depth >= MAX_DEPTH:
-        raise InvalidSessionError(f"{field}: nested more than {MAX_DEPTH} levels deep; flatten it")
-    for name, member in _members(value, field):
-        check_json(member, name, depth=depth + 1)
-
-
-def _members(value: Any, field: str) -> Iterator[tuple[str, Any]]:
+def _check_container(value: Any, field: Field, depth: int) -> None:
     kind = type(value)
+    if depth >= MAX_DEPTH:
+        raise _invalid(field, f"nested more than {MAX_DEPTH} levels deep; flatten it")
     if kind is dict or kind is FrozenDict:
         for key, member in value.items():
             if type(key) is not str:
-                raise InvalidSessionError(
-                    f"{field}: the key {_excerpt(key)} is of type {type(key).__name__}; "
-                    "JSON keys are text"
+                raise _invalid(
+                    field,
+                    f"the key {_excerpt(repr(key))} is of type {type(key).__name__}; "
+                    "JSON keys are text",
                 )
-            check_text(key, f"{field} (a key)")
-            yield f"{field}.{_excerpt(key, quote=False)}", member
+            check_text(key, (field, _A_KEY))
+            check_json(member, (field, key), depth=depth + 1)
     elif kind is list or kind is FrozenList:
         for index, member in enumerate(value):
-            yield f"{field}[{index}]", member
+            check_json(member, (field, index), depth=depth + 1)
     else:
-        raise InvalidSessionError(
-            f"{field}: a value of type {kind.__module__}.{kind.__qualname__} is not JSON; "
-            "convert it to dict, list, str, int, float, bool or None"
+        raise _invalid(
+            field,
+            f"a value of type {kind.__module__}.{kind.__qualname__} is not JSON; "
+            "convert it to dict, list, str, int, float, bool or None",
         )
 
 
-def check_model(model: BaseModel, field: str) -> None:
+def same_json(one: Any, other: Any) -> bool:
+    """Return whether two JSON values say the same, as Postgres's ``jsonb`` sees it.
+
+    The order of keys does not count, and a number is what its digits say: 1 and 1.0 are the same,
+    1 and true are not.
+    """
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(same_json(one[k], other[k]) for k in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(same_json, one, other))
+    if isinstance(one, bool) or isinstance(other, bool):
+        return one is other
+    if isinstance(one, int | float) and isinstance(other, int | float):
+        return Decimal(repr(one)) == Decimal(repr(other))
+    return bool(one == other)
+
+
+def check_model(model: BaseModel, field: Field) -> None:
     """Raise ``InvalidSessionError`` where a text or free-form value in `model` cannot be stored.
 
-    Typed fields hold what their types say; ``decode_model`` makes sure of that.
+    Other typed fields hold what their types say; validating the encoded model makes sure of that.
     """
-    for name in model.model_extra or ():
-        check_text(name, f"{field} (a key)")
-    for name, value in model:
-        _check_member(value, f"{field}.{name}")
+    for name, value in model.__dict__.items():
+        _check_member(value, (field, name))
+    for name, value in (model.__pydantic_extra__ or {}).items():
+        check_text(name, (field, _A_KEY))
+        _check_member(value, (field, name))
 
 
-def _check_member(value: Any, field: str) -> None:
+def _check_member(value: Any, field: Field) -> None:
     kind = type(value)
     if kind is str:
         check_text(value, field)
-    elif isinstance(value, BaseModel):
-        check_model(value, field)
     elif kind is tuple:
         for index, member in enumerate(value):
-            _check_member(member, f"{field}[{index}]")
+            _check_member(member, (field, index))
+    elif isinstance(value, BaseModel):
+        check_model(value, field)
     elif kind is not datetime:
         check_json(value, field)
 
 
-def check_text(value: str, field: str) -> None:
+def check_text(value: str, field: Field) -> None:
     """Raise ``InvalidSessionError`` where `value` holds what not every backend can keep.
 
     That is U+0000, which Postgres refuses in text, and lone surrogates, which UTF-8 lacks.
     """
     if "\x00" in value:
-        raise InvalidSessionError(f"{field}: holds U+0000 at {value.index(chr(0))}; remove it")
+        raise _invalid(field, f"holds U+0000 at {value.index(chr(0))}; remove it")
     if value.isascii():
         return
     try:
         value.encode()
     except UnicodeEncodeError as error:
-        raise InvalidSessionError(
-            f"{field}: holds a lone surrogate at {error.start}; "
-            "decode the text with errors='replace' or remove it"
+        raise _invalid(
+            field,
+            f"holds a lone surrogate at {error.start}; "
+            "decode the text with errors='replace' or remove it",
         ) from error
 
 
-def _excerpt(key: object, *, quote: bool = True) -> str:
-    text = repr(key) if quote or not isinstance(key, str) else key
+def _invalid(field: Field, problem: str) -> InvalidSessionError:
+    return InvalidSessionError(f"{_name(field)}: {problem}")
+
+
+def _name(field: Field) -> str:
+    if isinstance(field, str):
+        return field
+    parent, part = field
+    if part is _A_KEY:
+        return f"{_name(parent)} (a key)"
+    return _name(parent) + (f"[{part}]" if isinstance(part, int) else f".{_excerpt(str(part))}")
+
+
+def _excerpt(text: str) -> str:
     return text if len(text) <= 40 else text[:37] + "..."  # noqa: PLR2004
 
 
 def _frozen_object(value: Any) -> Any:
+    kind = type(value)
+    if kind is dict or kind is FrozenDict:
+        return freeze(value) if kind is dict else value
     if isinstance(value, Mapping):
-        return value if type(value) is FrozenDict else freeze(dict(value))
+        return freeze(dict(value))
     raise ValueError("must be a JSON object (a dict)")
 
 
 def _frozen_array(value: Any) -> Any:
+    kind = type(value)
+    if kind is list or kind is FrozenList:
+        return freeze(value) if kind is list else value
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):
-        return value if type(value) is FrozenList else freeze(list(value))
+        return freeze(list(value))
     raise ValueError("must be a JSON array (a list)")
 
 

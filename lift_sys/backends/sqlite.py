@@ -5,12 +5,11 @@ write lock before it reads (``BEGIN IMMEDIATE``), so that nothing it decided by 
 when it writes; a read sees one snapshot.
 """
 
-import os
 import sqlite3
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeAlias, TypeVar
@@ -24,19 +23,31 @@ from lift_sys.backends.errors import (
     StoreClosedError,
     StoreUnavailableError,
 )
+from lift_sys.backends.forks import watch_forks
 from lift_sys.backends.retry import retrying
 
 T = TypeVar("T")
 
 DEFAULT_TIMEOUT: Final = 10.0
 """For how many seconds a call waits for other writers before it gives up."""
+MAX_TIMEOUT: Final = 86_400.0
+"""The longest such wait: a day, well inside what locks can count."""
 PAGE_BYTES: Final = 8192
-"""The file's page size: items of a few KB share a page, where the default of 4096 wastes half."""
+"""The file's page size: items of 2 KB share a page, where the default of 4096 wastes half.
+
+Only in a table with a rowid: one without puts all but the first 2,030 bytes of a row on pages of
+their own, which made files three times as large.
+"""
 IDLE_CONNECTIONS: Final = 8
 """How many connections are kept for the next call."""
 
 Handler: TypeAlias = Callable[[sqlite3.Connection, str, Any, WriteKey | None], Any]
 """Answers one kind of call in a transaction: is given the user's id, the arguments and the key."""
+
+Connections: TypeAlias = deque[sqlite3.Connection]
+
+_INHERITED: Final[list[Connections]] = []
+"""Connections opened before a fork: SQLite wants the child neither to use nor to close them."""
 
 
 @dataclass(frozen=True)
@@ -61,18 +72,35 @@ class SQLiteBackend:
         path: the file; made where there is none.
         layout: what is kept in it.
         timeout: for how many seconds a call waits for other writers.
+
+    Raises:
+        ValueError: `timeout` is not from 0 to a day.
     """
 
     def __init__(self, path: Path, layout: Layout, timeout: float = DEFAULT_TIMEOUT) -> None:
-        self.origin = f"sqlite:{path.absolute()}"
-        self._path = path
+        self._idle: Connections = deque()
+        if not 0 <= timeout <= MAX_TIMEOUT:
+            raise ValueError(f"timeout: must be from 0 to {MAX_TIMEOUT:.0f} seconds")
+        self._path = path.absolute()  # the process may change its folder later
+        self.origin = f"sqlite:{self._path}"
         self._layout = layout
         self._timeout = timeout
-        self._write_turn = threading.Lock()
-        self._idle: deque[sqlite3.Connection] = deque()
-        self._opening = threading.Lock()
-        self._opened: tuple[int, int, int] | None = None
         self._closed = False
+        self.begin_anew()
+        watch_forks(self)
+
+    def begin_anew(self) -> None:
+        """Forget the connections and locks of the parent process, which are not the child's."""
+        if self._idle:
+            _INHERITED.append(self._idle)
+            self._idle = deque()
+        self._opened: tuple[int, int] | None = None
+        self._opening = threading.Lock()
+        self._write_turn = threading.Lock()
+
+    def __del__(self) -> None:
+        # A store that nobody closed leaves nothing for the interpreter to warn of.
+        self._drop_idle()
 
     def execute(self, call: Call[T], user: User) -> T:
         """Carry out `call` in one transaction and return its answer.
@@ -91,13 +119,25 @@ class SQLiteBackend:
         handler = self._layout.handlers[call.name]
         with self._turn(call), self._connection() as connection:
             with self._transaction(connection, writes=call.writes):
-                answer: T = handler(connection, user.user_id, call.arguments, call.key)
+                answer: T = self._answer(handler, connection, user, call)
             return answer
 
     def close(self) -> None:
         """Close the file. Calls under way end; further ones raise ``StoreClosedError``."""
         self._closed = True
         self._drop_idle()
+
+    def _answer(
+        self, handler: Handler, connection: sqlite3.Connection, user: User, call: Call[Any]
+    ) -> Any:
+        try:
+            return handler(connection, user.user_id, call.arguments, call.key)
+        except SessionStoreError:
+            raise
+        except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+            raise StoreUnavailableError(
+                f"{self._path}: holds what cannot be read ({error}); restore it from a backup"
+            ) from error
 
     @contextmanager
     def _turn(self, call: Call[Any]) -> Iterator[None]:
@@ -117,46 +157,54 @@ class SQLiteBackend:
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
         try:
-            connection = self._take()
+            idle = self._connections()
+            connection = self._take(idle)
             try:
                 yield connection
             except sqlite3.Error:
                 connection.close()
                 raise
             except BaseException:
-                self._put_back(connection)
+                self._put_back(connection, idle)
                 raise
-            self._put_back(connection)
+            self._put_back(connection, idle)
         except sqlite3.Error as error:
             raise self._explained(error) from error
 
-    def _take(self) -> sqlite3.Connection:
+    def _connections(self) -> Connections:
+        """Return the connections that are free, of the file that is there now."""
         if self._opened is None or self._opened != self._identity():
             with self._opening:
                 if self._opened is None or self._opened != self._identity():
                     self._open_file()
+        return self._idle
+
+    def _take(self, idle: Connections) -> sqlite3.Connection:
         try:
-            return self._idle.pop()
+            return idle.pop()
         except IndexError:
             return self._connect()
 
-    def _put_back(self, connection: sqlite3.Connection) -> None:
-        if self._closed or len(self._idle) >= IDLE_CONNECTIONS:
-            connection.close()
-        else:
-            self._idle.append(connection)
+    def _put_back(self, connection: sqlite3.Connection, idle: Connections) -> None:
+        if idle is not self._idle or len(idle) >= IDLE_CONNECTIONS:
+            connection.close()  # of a file that was replaced meanwhile, or one too many
+            return
+        idle.append(connection)
+        if self._closed:
+            self._drop_idle()
 
     def _drop_idle(self) -> None:
-        while self._idle:
-            self._idle.pop().close()
+        with suppress(IndexError):  # another thread may drop them too
+            while True:
+                self._idle.pop().close()
 
-    def _identity(self) -> tuple[int, int, int] | None:
-        """Tell this process and this file from another: neither survives a fork or a deletion."""
+    def _identity(self) -> tuple[int, int] | None:
+        """Tell this file from another of its name: it may be deleted and made anew."""
         try:
             status = self._path.stat()
         except OSError:
             return None
-        return os.getpid(), status.st_dev, status.st_ino
+        return status.st_dev, status.st_ino
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
@@ -167,9 +215,7 @@ class SQLiteBackend:
         return connection
 
     def _open_file(self) -> None:
-        if self._opened is not None and self._opened[0] == os.getpid():
-            self._drop_idle()
-        # A connection that was opened before a fork is neither used nor closed by the child.
+        self._drop_idle()
         self._idle = deque()
         for attempt in retrying(self._timeout, sqlite3.OperationalError, when=_is_busy):
             with attempt, closing(self._connect()) as connection:
@@ -244,10 +290,10 @@ class SQLiteBackend:
         return kind(f"{self._path}: {error}; {meaning}")
 
     def _unopened(self, error: sqlite3.Error) -> SessionStoreError:
-        folder = self._path.absolute().parent
-        if not folder.is_dir():
+        folder = self._path.parent
+        if not _is_folder(folder):
             return StoreUnavailableError(f"{self._path}: there is no folder {folder}; make it")
-        if self._path.is_dir():
+        if _is_folder(self._path):
             return StoreUnavailableError(f"{self._path} is a folder; name a file")
         return PermissionDeniedError(f"{self._path} cannot be opened: {error}; see its permissions")
 
@@ -264,6 +310,13 @@ _MEANINGS: Final[Mapping[int, tuple[type[SessionStoreError], str]]] = {
     sqlite3.SQLITE_CORRUPT: _DAMAGED,
     sqlite3.SQLITE_NOTADB: _DAMAGED,
 }
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # it may not be looked at, or no file can have that name
+        return False
 
 
 def _primary_code(error: sqlite3.Error) -> int:

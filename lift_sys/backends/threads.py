@@ -6,6 +6,7 @@ from typing import Final, TypeVar
 
 from lift_sys.backends.call import Backend, Call, User
 from lift_sys.backends.errors import StoreClosedError
+from lift_sys.backends.forks import watch_forks
 
 T = TypeVar("T")
 
@@ -19,6 +20,11 @@ class InThreads:
     def __init__(self, backend: Backend) -> None:
         self.origin = backend.origin
         self._backend = backend
+        self.begin_anew()
+        watch_forks(self)
+
+    def begin_anew(self) -> None:
+        """Take new threads: a forked child has none of its parent's."""
         self._executor = ThreadPoolExecutor(THREADS, thread_name_prefix="lift-sys")
 
     async def execute(self, call: Call[T], user: User) -> T:

@@ -5,11 +5,20 @@ from pathlib import Path
 from time import perf_counter
 from typing import Final
 
-from lift_sys.commands.common import CommandError, Target, console, on_store, print_json
+from lift_sys.commands.common import (
+    CommandError,
+    Target,
+    console,
+    on_store,
+    print_json,
+    shown,
+)
 from lift_sys.commands.lifting import lift_files
-from lift_sys.commands.session import change, print_session
+from lift_sys.commands.session import print_session
+from lift_sys.spec_sessions.changing import change
 from lift_sys.spec_sessions.copying import summaries
 from lift_sys.spec_sessions.models import HoleResolution, PromptSession
+from lift_sys.spec_sessions.opening import without_secrets
 from lift_sys.spec_sessions.refine import refine
 from lift_sys.spec_sessions.store import SessionStore
 
@@ -38,7 +47,7 @@ def demo(target: Target) -> None:
     if target.json:
         print_json(
             {
-                "store": target.url,
+                "store": without_secrets(target.url),
                 "lifted": report.stored,
                 "present": report.present,
                 "finalized": session.session_id,
@@ -50,9 +59,11 @@ def demo(target: Target) -> None:
     print_session(session)
     console.rule("Where everything is")
     console.print(
-        f"{report.stored + report.present} functions of {', '.join(MODULES)} are sessions in "
-        f"{target.url}: {statuses.count('active')} active, {statuses.count('finalized')} "
-        f"finalized ({seconds:.1f} s)"
+        shown(
+            f"{report.stored + report.present} functions of {', '.join(MODULES)} are sessions in "
+            f"{without_secrets(target.url)}: {statuses.count('active')} active, "
+            f"{statuses.count('finalized')} finalized ({seconds:.1f} s)"
+        )
     )
     console.print(
         "Next:  lift-sys session list",

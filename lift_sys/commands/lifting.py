@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from lift_sys.backends.errors import SessionExistsError
+from lift_sys.backends.errors import InvalidSessionError, SessionExistsError
 from lift_sys.commands.common import (
     Target,
     console,
@@ -39,12 +39,14 @@ class LiftReport:
         stored: how many sessions are new.
         present: how many functions had theirs already.
         failures: the files that could not be lifted, and why.
+        refused: the functions that the store cannot keep, and why.
     """
 
     files: int = 0
     stored: int = 0
     present: int = 0
     failures: list[LiftError] = field(default_factory=list)
+    refused: list[LiftError] = field(default_factory=list)
 
 
 @on_store
@@ -54,7 +56,7 @@ def lift(
 ) -> None:
     """Lift Python files into sessions, one for each function."""
     started = perf_counter()
-    files = list(python_files(paths))
+    files = list(dict.fromkeys(python_files(paths)))  # a file may be named twice
     with (
         target.open() as store,
         progress_bar("Lifting files", len(files), hidden=target.json) as advance,
@@ -64,12 +66,13 @@ def lift(
     if target.json:
         print_json(_as_json(report, seconds))
         return
-    for failure in report.failures:
+    for failure in report.failures + report.refused:
         err_console.print(shown(f"passed over: {failure}"), soft_wrap=True)
     functions = report.stored + report.present
     console.print(
         f"{functions} functions in {report.files} files: {report.stored} new sessions, "
-        f"{report.present} there already; {len(report.failures)} files passed over"
+        f"{report.present} there already; {len(report.failures)} files and "
+        f"{len(report.refused)} functions passed over"
     )
     console.print(f"{seconds:.1f} s, {functions / seconds:.0f} functions/s")
 
@@ -88,17 +91,35 @@ def lift_files(
     sessions = _sessions(files, report, advance)
     present: set[str] | None = None
     while batch := list(islice(sessions, BATCH)):
+        done = report.stored + len(report.refused)
         new = batch if present is None else [s for s in batch if s.session_id not in present]
         try:
-            store.create_many(new)
+            _store(store, new, report)
         except SessionExistsError:
             # Code that was lifted before; only now is it worth asking what is there.
             present = {summary.session_id for summary in summaries(store)}
-            new = [s for s in batch if s.session_id not in present]
-            store.create_many(new)
-        report.stored += len(new)
-        report.present += len(batch) - len(new)
+            _store(store, [s for s in batch if s.session_id not in present], report)
+        report.present += len(batch) - (report.stored + len(report.refused) - done)
     return report
+
+
+def _store(store: SessionStore, sessions: list[PromptSession], report: LiftReport) -> None:
+    try:
+        store.create_many(sessions)
+    except InvalidSessionError as error:
+        # Too large for one write, or one of them cannot be stored at all.
+        if len(sessions) == 1:
+            report.refused.append(LiftError(str(error), _place(sessions[0])))
+            return
+        middle = len(sessions) // 2
+        _store(store, sessions[:middle], report)
+        _store(store, sessions[middle:], report)
+    else:
+        report.stored += len(sessions)
+
+
+def _place(session: PromptSession) -> str:
+    return f"{session.metadata['path']}, {session.metadata['function']}"
 
 
 def _sessions(
@@ -123,7 +144,7 @@ def _as_json(report: LiftReport, seconds: float) -> dict[str, Any]:
         "present": report.present,
         "passed_over": [
             {"path": failure.path, "line": failure.line, "reason": failure.reason}
-            for failure in report.failures
+            for failure in report.failures + report.refused
         ],
         "seconds": round(seconds, 3),
     }

@@ -1,18 +1,16 @@
 """``lift-sys session``: look at sessions and take them forward."""
 
 import sys
-from collections.abc import Callable
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any
 
 import typer
 from rich import box
 from rich.table import Table
 
-from lift_sys.backends.errors import SessionConflictError
 from lift_sys.backends.instants import now
 from lift_sys.commands.common import CommandError, Target, console, on_store, print_json, shown
-from lift_sys.ir.models import HoleKind
 from lift_sys.spec_sessions import rules
+from lift_sys.spec_sessions.changing import change, process
 from lift_sys.spec_sessions.models import (
     HoleResolution,
     PromptRevision,
@@ -23,27 +21,13 @@ from lift_sys.spec_sessions.models import (
     Source,
     Status,
 )
-from lift_sys.spec_sessions.refine import Refinement, refine
+from lift_sys.spec_sessions.refine import ANSWER_TO, Refinement
 from lift_sys.spec_sessions.store import SessionStore
-
-T = TypeVar("T")
 
 app = typer.Typer(help="Look at sessions and take them forward.", no_args_is_help=True)
 
 IdArgument = Annotated[str, typer.Argument(metavar="ID", help="The session.")]
 TextArgument = Annotated[str, typer.Argument(help="The text; - reads it from standard input.")]
-
-ATTEMPTS: Final = 10
-"""How often a change is made again because another writer came first."""
-
-ANSWERS: Final[dict[HoleKind, ResolutionType]] = {
-    "intent": "clarify_intent",
-    "signature": "refine_signature",
-    "effect": "specify_effect",
-    "assertion": "add_constraint",
-    "implementation": "add_constraint",
-}
-"""What type of answer a hole of each kind takes, where none is named."""
 
 
 @app.command()
@@ -143,15 +127,15 @@ def resolve(
     _report(session, target, f"resolution {len(session.pending_resolutions)} is stored")
 
 
-@app.command()
+@app.command("process")
 @on_store
-def process(
+def process_(
     target: Target,
     session_id: IdArgument,
 ) -> None:
     """Apply the pending resolutions to the current draft."""
     with target.open() as sessions:
-        session, done = change(sessions, session_id, refine)
+        session, done = process(sessions, session_id)
     if target.json:
         print_json(_refinement(session, done))
         return
@@ -209,32 +193,6 @@ def delete(
     _report(session, target, "is deleted")
 
 
-def change(
-    store: SessionStore, session_id: str, edit: Callable[[PromptSession], T]
-) -> tuple[PromptSession, T]:
-    """Get a session, edit it and store it; again on what is stored where another came first.
-
-    Returns:
-        The session as it is stored, and what `edit` returned.
-
-    Raises:
-        SessionNotFoundError: there is no such session.
-        SessionConflictError: others came first, ten times in a row.
-    """
-    session = _required(store, session_id)
-    for _ in range(ATTEMPTS - 1):
-        result = edit(session)
-        try:
-            store.update(session)
-        except SessionConflictError:
-            session = store.refresh(session)
-        else:
-            return session, result
-    result = edit(session)
-    store.update(session)
-    return session, result
-
-
 def print_session(session: PromptSession) -> None:
     """Print one session for a person."""
     console.print("session ", shown(session.session_id))
@@ -255,7 +213,9 @@ def print_session(session: PromptSession) -> None:
         console.print(table if table.row_count else "No hole is open.")
     history = Table("when (UTC)", "what", "text", title="History", box=box.SIMPLE_HEAD)
     for when, what, text in _events(session):
-        history.add_row(f"{when:%Y-%m-%d %H:%M:%S}", shown(what), shown(text.partition("\n")[0]))
+        history.add_row(
+            f"{when:%Y-%m-%d %H:%M:%S}", shown(what), shown(text.strip().partition("\n")[0])
+        )
     console.print(history)
 
 
@@ -277,11 +237,12 @@ def _print_page(page: SessionPage) -> None:
     if not page.items:
         console.print("No sessions.")
         return
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("id", no_wrap=True, min_width=36)
-    table.add_column("status", no_wrap=True, min_width=9)
-    table.add_column("updated (UTC)", no_wrap=True, min_width=14)
-    table.add_column("input", no_wrap=True, overflow="ellipsis")
+    # The input has what the others leave; an id is never cut, since it is what one copies.
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, expand=True)
+    table.add_column("id", min_width=36, overflow="fold")
+    table.add_column("status", min_width=9)
+    table.add_column("updated (UTC)", min_width=14)
+    table.add_column("input", no_wrap=True, overflow="ellipsis", ratio=1)
     for item in page.items:
         table.add_row(
             shown(item.session_id),
@@ -330,7 +291,7 @@ def _fitting(session: PromptSession, hole_id: str) -> ResolutionType:
     draft = session.current_draft
     for hole in draft.ir.typed_holes() if draft else []:
         if hole.identifier == hole_id:
-            return ANSWERS[hole.kind]
+            return ANSWER_TO[hole.kind]
     holes = ", ".join(session.get_unresolved_holes()) or "none"
     raise CommandError(f"no open hole {hole_id!r}; open are: {holes}; or name the --type", 3)
 

@@ -15,6 +15,7 @@ from lift_sys.backends.errors import (
     StoreUnavailableError,
     UserRequiredError,
 )
+from lift_sys.spec_sessions.changing import change, change_async, process, process_async
 from lift_sys.spec_sessions.models import (
     HoleResolution,
     IRDraft,
@@ -24,6 +25,7 @@ from lift_sys.spec_sessions.models import (
     SessionSummary,
 )
 from lift_sys.spec_sessions.opening import open_async_store, open_store
+from lift_sys.spec_sessions.refine import Refinement, refine
 from lift_sys.spec_sessions.store import AsyncSessionStore, SessionStore
 from lift_sys.spec_sessions.stores import (
     AsyncInMemorySessionStore,
@@ -53,6 +55,7 @@ __all__ = [
     "PostgresSessionStore",
     "PromptRevision",
     "PromptSession",
+    "Refinement",
     "SQLiteSessionStore",
     "SchemaOutdatedError",
     "SessionConflictError",
@@ -66,6 +69,11 @@ __all__ = [
     "StoreUnavailableError",
     "SupabaseSessionStore",
     "UserRequiredError",
+    "change",
+    "change_async",
     "open_async_store",
     "open_store",
+    "process",
+    "process_async",
+    "refine",
 ]

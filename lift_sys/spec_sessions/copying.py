@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from lift_sys.backends.errors import (
-    HistoryRewriteError,
+    InvalidSessionError,
     SessionConflictError,
     SessionExistsError,
     SessionNotFoundError,
@@ -16,6 +16,7 @@ from lift_sys.spec_sessions.store import SessionStore
 BATCH: Final = 100
 """How many new sessions are written at once."""
 _BATCH_ITEMS: Final = 5_000
+_WRITE_BYTES: Final = 16 * 2**20
 _PAGE: Final = 1_000
 
 
@@ -56,8 +57,8 @@ def copy_sessions(
     """Copy every session of the source's user, with its history, to the target's user.
 
     May be interrupted and repeated: what is there already is recognised, and what has grown in
-    the source since is appended. A session counts as version 1 where it is new. Each batch is
-    atomic, the copy as a whole is not.
+    the source since is appended. A session counts as version 1 where it is new, more where it
+    takes several writes. Each write is atomic, the copy as a whole is not.
 
     Args:
         source: is only read.
@@ -80,7 +81,7 @@ def copy_sessions(
         if session is None:  # deleted meanwhile
             advance(1)
         elif there is not None:
-            _extend(target, session, there.version, report)
+            _bring(target, session, report)
             advance(1)
         else:
             batch.append(session)
@@ -94,27 +95,75 @@ def copy_sessions(
 
 
 def _create(target: SessionStore, batch: list[PromptSession], report: CopyReport) -> None:
-    if not batch:
-        return
     try:
         report.copied += target.create_many(batch)
-    except SessionExistsError:  # another copy is under way: find out which
+    except (InvalidSessionError, SessionExistsError):
+        # Too large for one write, or another copy is under way: find out which.
         for session in batch:
-            try:
-                report.copied.append(target.create(session))
-            except SessionExistsError:
-                there = target.get(session.session_id)
-                _extend(target, session, there.version if there else 0, report)
+            _bring(target, session, report)
 
 
-def _extend(target: SessionStore, session: PromptSession, version: int, report: CopyReport) -> None:
-    session.version = version
-    try:
-        target.update(session)
-    except (HistoryRewriteError, SessionConflictError, SessionNotFoundError):
+def _bring(target: SessionStore, session: PromptSession, report: CopyReport) -> None:
+    """Bring one session to the target, in as many writes as its size takes."""
+    held = target.get(session.session_id)
+    outcome = report.copied if held is None else report.extended
+    if held is not None and not _begins(held, session):
         report.differing.append(session.session_id)
+        return
+    write = target.create if held is None else target.update
+    if held is None:
+        held = PromptSession(session_id=session.session_id, created_at=session.created_at)
+    elif held == session.model_copy(update={"version": held.version}):
+        report.unchanged += 1
+        return
+    for name, value in _header(session).items():
+        setattr(held, name, value)
+    try:
+        for _ in _grown(held, session):
+            write(held)
+            write = target.update
+    except (SessionConflictError, SessionExistsError, SessionNotFoundError):
+        report.differing.append(session.session_id)  # someone else is at work on it there
     else:
-        report.extended.append(session.session_id)
+        outcome.append(session.session_id)
+
+
+def _begins(held: PromptSession, session: PromptSession) -> bool:
+    """Return whether what is held is the beginning of `session`."""
+    revisions, drafts, resolutions = held.counts().each()
+    answers = zip(held.pending_resolutions, session.pending_resolutions, strict=False)
+    return (
+        held.created_at == session.created_at
+        and held.revisions == session.revisions[:revisions]
+        and held.ir_drafts == session.ir_drafts[:drafts]
+        and resolutions <= len(session.pending_resolutions)
+        and all(new in (old, old.as_applied()) for old, new in answers)
+    )
+
+
+def _grown(held: PromptSession, session: PromptSession) -> Iterator[None]:
+    """Take over the items of `session` that `held` lacks; pause wherever a write is full."""
+    held.pending_resolutions[:] = session.pending_resolutions[: len(held.pending_resolutions)]
+    size = 0
+    kinds: tuple[tuple[list[Any], list[Any]], ...] = (
+        (held.revisions, session.revisions),
+        (held.ir_drafts, session.ir_drafts),
+        (held.pending_resolutions, session.pending_resolutions),
+    )
+    for known, whole in kinds:
+        for item in whole[len(known) :]:
+            added = len(item.model_dump_json().encode())
+            if size + added > _WRITE_BYTES:
+                yield
+                size = 0
+            size += added
+            known.append(item)
+    yield
+
+
+def _header(session: PromptSession) -> dict[str, Any]:
+    names = ("status", "source", "metadata", "updated_at", "finalized_at")
+    return {name: getattr(session, name) for name in names}
 
 
 def _items(session: PromptSession) -> int:

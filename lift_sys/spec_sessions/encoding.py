@@ -117,11 +117,11 @@ def check_write_size(headers: Sequence[Header], items: Sequence[Items]) -> None:
         )
 
 
-def write_key(key: str | None, parts: Sequence[object]) -> WriteKey | None:
+def write_key(key: str | WriteKey | None, parts: Sequence[object]) -> WriteKey | None:
     """Return what tells a repetition of the write by, or None where the caller gave no key.
 
     Args:
-        key: the caller's idempotency key.
+        key: the caller's idempotency key, with a fingerprint of the caller's own or without.
         parts: what is written: headers, items and plain values.
 
     Raises:
@@ -129,7 +129,9 @@ def write_key(key: str | None, parts: Sequence[object]) -> WriteKey | None:
     """
     if key is None:
         return None
-    check_name(key, "idempotency_key")
+    check_name(key.key if isinstance(key, WriteKey) else key, "idempotency_key")
+    if isinstance(key, WriteKey):
+        return key
     digest = hashlib.sha256()
     for part in parts:
         _add(digest, part)

@@ -5,8 +5,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from lift_sys.backends.errors import InvalidSessionError
-from lift_sys.backends.json_values import check_model
+from pydantic_core import PydanticSerializationError
+
 from lift_sys.ir.lifter import LiftedFunction
 from lift_sys.ir.models import IntermediateRepresentation
 from lift_sys.spec_sessions.models import IRDraft, PromptSession
@@ -21,7 +21,7 @@ def sessions_from(functions: Iterable[LiftedFunction]) -> Iterator[PromptSession
     The session starts from the function's source, with the lifted representation as its first
     draft. Its id follows from the path, the name and the source, so that lifting the same code
     again gives the same ids. Escapes in a docstring may stand for what no store keeps (U+0000,
-    lone surrogates): U+FFFD replaces them.
+    lone surrogates): U+FFFD replaces them. Bytes of a path that are no UTF-8 become escapes.
 
     Args:
         functions: what ``lift_file`` or ``lift_functions`` returned for one file.
@@ -30,7 +30,7 @@ def sessions_from(functions: Iterable[LiftedFunction]) -> Iterator[PromptSession
     for function in functions:
         same = (function.qualified_name, function.source)
         seen[same] += 1
-        path = function.ir.metadata.source_path or ""
+        path = _named(function.ir.metadata.source_path or "")
         session = PromptSession.create_new(
             source="code",
             original_input=function.source,
@@ -40,6 +40,11 @@ def sessions_from(functions: Iterable[LiftedFunction]) -> Iterator[PromptSession
         name = "\0".join((path, *same, str(seen[same])))
         session.session_id = str(uuid.uuid5(_NAMESPACE, name))
         yield session
+
+
+def _named(path: str) -> str:
+    # A file name is bytes; those that are no UTF-8 stand in the text as lone surrogates.
+    return path.encode("utf-8", "backslashreplace").decode()
 
 
 def _draft(ir: IntermediateRepresentation) -> IRDraft:
@@ -54,10 +59,10 @@ def _draft(ir: IntermediateRepresentation) -> IRDraft:
 
 def _storable(ir: IntermediateRepresentation) -> IntermediateRepresentation:
     try:
-        check_model(ir, "ir")
-    except InvalidSessionError:
-        return IntermediateRepresentation.from_dict(_replaced(ir.to_dict()))
-    return ir
+        storable = "\\u0000" not in ir.to_json()
+    except PydanticSerializationError:  # a lone surrogate
+        storable = False
+    return ir if storable else IntermediateRepresentation.from_dict(_replaced(ir.to_dict()))
 
 
 def _replaced(value: Any) -> Any:

@@ -77,29 +77,38 @@ def _resolve(
     access_token: str | None,
     options: dict[str, Any],
 ) -> tuple[Opener, dict[str, Any]]:
-    parts = urlsplit(url)
-    kind = parts.scheme.partition("+")[0]
-    if "://" not in url or kind not in openers:
-        raise ValueError(f"{_without_secrets(url)!r} names no store; use {_FORMS}")
+    # No message repeats the URL: it may hold a password.
+    scheme, separator, _ = url.partition("://")
+    kind, over, _ = scheme.lower().partition("+")
+    if not separator or kind not in openers or (over and kind != "supabase"):
+        raise ValueError(f"the URL names no kind of store there is; use {_FORMS}")
+    if any(character in url for character in "\t\r\n"):  # urlsplit would drop them
+        raise ValueError("the URL holds a tab or a line break; write it as %09, %0D or %0A")
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise ValueError(f"{kind}: the URL cannot be read; use {_FORMS}") from None
     return openers[kind], {**_ARGUMENTS[kind](parts, user_id, access_token), **options}
 
 
 def _memory(parts: SplitResult, user_id: str | None, _token: str | None) -> dict[str, Any]:
-    if parts.netloc or parts.path or parts.query:
+    if parts.netloc or parts.path or parts.query or parts.fragment:
         raise ValueError("memory:// takes nothing more: each such store has its own data")
-    return {"user_id": user_id or LOCAL_USER}
+    return {"user_id": _or_local(user_id)}
 
 
 def _sqlite(parts: SplitResult, user_id: str | None, _token: str | None) -> dict[str, Any]:
     if parts.netloc or len(parts.path) < len("/x"):
         raise ValueError("sqlite: write sqlite:///file.db, or sqlite:////folder/file.db")
-    options = dict(parse_qsl(parts.query))
-    unknown = ", ".join(options.keys() - {"timeout"})
-    if unknown:
-        raise ValueError(f"sqlite: unknown option {unknown}; there is timeout, in seconds")
-    found: dict[str, Any] = {"path": unquote(parts.path[1:]), "user_id": user_id or LOCAL_USER}
+    if parts.fragment:
+        raise ValueError("sqlite: write # in a path as %23")
+    options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    if options.keys() - {"timeout"}:
+        raise ValueError("sqlite: there is one option, timeout, in seconds")
+    path = unquote(parts.path[1:], errors="surrogateescape")  # a path is bytes, in any encoding
+    found: dict[str, Any] = {"path": path, "user_id": _or_local(user_id)}
     if "timeout" in options:
-        found["timeout"] = float(options["timeout"])
+        found["timeout"] = _seconds(options["timeout"])
     return found
 
 
@@ -115,6 +124,18 @@ def _supabase(parts: SplitResult, user_id: str | None, token: str | None) -> dic
     return {"url": url, "user_id": user_id, "access_token": token}
 
 
+def _or_local(user_id: str | None) -> str:
+    # An empty id is a mistake of the caller's, and no reason to show what is the local user's.
+    return LOCAL_USER if user_id is None else user_id
+
+
+def _seconds(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError("sqlite: timeout is a number of seconds") from None
+
+
 _ARGUMENTS: Final[Mapping[str, Callable[[SplitResult, str | None, str | None], dict[str, Any]]]] = {
     "memory": _memory,
     "sqlite": _sqlite,
@@ -124,5 +145,7 @@ _ARGUMENTS: Final[Mapping[str, Callable[[SplitResult, str | None, str | None], d
 }
 
 
-def _without_secrets(url: str) -> str:
-    return url.rpartition("@")[2] if "@" in url else url
+def without_secrets(url: str) -> str:
+    """Return `url` as it may be shown: without user, password and options."""
+    scheme, separator, rest = url.partition("://")
+    return scheme + separator + rest.partition("?")[0].rpartition("@")[2]

@@ -12,7 +12,7 @@ from datetime import datetime
 
 from pydantic_core import from_json, to_json
 
-from lift_sys.backends.call import Call, Flow
+from lift_sys.backends.call import Call, Flow, WriteKey
 from lift_sys.backends.errors import (
     InvalidSessionError,
     SessionExistsError,
@@ -38,7 +38,7 @@ MAX_PAGE = 1_000
 
 
 def create_many(
-    origin: str, sessions: Iterable[PromptSession], idempotency_key: str | None
+    origin: str, sessions: Iterable[PromptSession], idempotency_key: str | WriteKey | None
 ) -> Flow[list[str]]:
     """Store new sessions, all or none."""
     given = list(sessions)
@@ -61,7 +61,9 @@ def create_many(
     return list(ids)
 
 
-def create(origin: str, session: PromptSession, idempotency_key: str | None) -> Flow[str]:
+def create(
+    origin: str, session: PromptSession, idempotency_key: str | WriteKey | None
+) -> Flow[str]:
     """Store a new session."""
     ids = yield from create_many(origin, [session], idempotency_key)
     return ids[0]
@@ -76,7 +78,9 @@ def get(origin: str, session_id: object) -> Flow[PromptSession | None]:
     return None if snapshot is None else _session(origin, snapshot)
 
 
-def update(origin: str, session: PromptSession, idempotency_key: str | None) -> Flow[None]:
+def update(
+    origin: str, session: PromptSession, idempotency_key: str | WriteKey | None
+) -> Flow[None]:
     """Store what is new in a session."""
     if not encoding.is_name(session.session_id):
         raise rules.not_found(session.session_id)
@@ -225,7 +229,7 @@ def _update_key(
     header: records.Header,
     items: records.Items,
     applied: list[int],
-    key: str | None,
+    key: str | WriteKey | None,
 ) -> KeyedWrite | None:
     """Return what tells a repetition of a keyed update.
 
@@ -236,7 +240,7 @@ def _update_key(
     if write is None:
         return None
     last = mark.keyed if mark else None
-    if last is not None and last.write.key == key and last.at_rest == write.fingerprint:
+    if last is not None and last.write.key == write.key and last.at_rest == write.fingerprint:
         return last
     nothing = records.Items([], [], [])
     rest = encoding.write_key(key, ["update_session", header, nothing, [], session.version + 1])

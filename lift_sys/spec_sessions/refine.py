@@ -20,6 +20,7 @@ from typing import Final
 from lift_sys.ir.models import (
     Assertion,
     Effect,
+    HoleKind,
     IntermediateRepresentation,
     Signature,
     TypedHole,
@@ -27,6 +28,15 @@ from lift_sys.ir.models import (
 from lift_sys.spec_sessions.models import HoleResolution, IRDraft, PromptSession, ResolutionType
 
 IR = IntermediateRepresentation
+
+ANSWER_TO: Final[Mapping[HoleKind, ResolutionType]] = {
+    "intent": "clarify_intent",
+    "signature": "refine_signature",
+    "effect": "specify_effect",
+    "assertion": "add_constraint",
+    "implementation": "add_constraint",
+}
+"""The type of answer that a hole of each kind takes, where none is named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +112,6 @@ def _clarify_intent(ir: IR, _hole: TypedHole, text: str) -> IR:
 
 def _refine_signature(ir: IR, hole: TypedHole, text: str) -> IR:
     subject = hole.identifier.removesuffix(".type")
-    if subject in ("return", "returns"):
-        return _with_signature(ir, ir.signature.model_copy(update={"returns": text}))
     for index, parameter in enumerate(ir.signature.parameters):
         if parameter.name == subject:
             parameters = list(ir.signature.parameters)
@@ -111,6 +119,8 @@ def _refine_signature(ir: IR, hole: TypedHole, text: str) -> IR:
             return _with_signature(
                 ir, ir.signature.model_copy(update={"parameters": tuple(parameters)})
             )
+    if subject in ("return", "returns"):
+        return _with_signature(ir, ir.signature.model_copy(update={"returns": text}))
     return _add_constraint(ir, hole, text)
 
 

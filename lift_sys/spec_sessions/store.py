@@ -18,6 +18,8 @@ What holds for every method:
 - **Exactly once (G8).** With an ``idempotency_key`` a write can be repeated for 24 hours, by this
   process or another one, and happens once; a repetition returns the first result. A key belongs
   to its user and to one write: with another payload it raises ``IdempotencyKeyReusedError``.
+  A ``WriteKey`` instead of text brings the payload's fingerprint along: for a server, say, that
+  makes a new session of each repetition of one request.
 - **Errors.** Only ``SessionStoreError`` and its kinds. A driver's exception is the ``__cause__``.
   ``StoreUnavailableError`` says that nothing was written and trying again is safe (G14);
   ``SchemaOutdatedError`` that what is stored there is not this release's layout (G20).
@@ -31,6 +33,7 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Protocol, Self, runtime_checkable
 
+from lift_sys.backends.call import WriteKey
 from lift_sys.spec_sessions.models import PromptSession, SessionPage, Source, Status
 
 
@@ -46,7 +49,9 @@ class SessionStore(Protocol):
             UserRequiredError: none was given; a networked store has no default.
         """
 
-    def create(self, session: PromptSession, *, idempotency_key: str | None = None) -> str:
+    def create(
+        self, session: PromptSession, *, idempotency_key: str | WriteKey | None = None
+    ) -> str:
         """Store a new session. Atomic (G6); one round trip (G17).
 
         Args:
@@ -63,7 +68,7 @@ class SessionStore(Protocol):
         """
 
     def create_many(
-        self, sessions: Iterable[PromptSession], *, idempotency_key: str | None = None
+        self, sessions: Iterable[PromptSession], *, idempotency_key: str | WriteKey | None = None
     ) -> list[str]:
         """Store new sessions, all or none. Atomic (G6); one round trip (G17).
 
@@ -87,7 +92,9 @@ class SessionStore(Protocol):
         too long, not text) is an id that none has. One round trip (G17).
         """
 
-    def update(self, session: PromptSession, *, idempotency_key: str | None = None) -> None:
+    def update(
+        self, session: PromptSession, *, idempotency_key: str | WriteKey | None = None
+    ) -> None:
         """Store what is new in `session`: its header and the items after the stored ones.
 
         Atomic (G6); one round trip (G17), which neither sends nor reads the history (G18). A
@@ -193,18 +200,22 @@ class AsyncSessionStore(Protocol):
     def user_id(self) -> str:
         """As in ``SessionStore``."""
 
-    async def create(self, session: PromptSession, *, idempotency_key: str | None = None) -> str:
+    async def create(
+        self, session: PromptSession, *, idempotency_key: str | WriteKey | None = None
+    ) -> str:
         """As in ``SessionStore``."""
 
     async def create_many(
-        self, sessions: Iterable[PromptSession], *, idempotency_key: str | None = None
+        self, sessions: Iterable[PromptSession], *, idempotency_key: str | WriteKey | None = None
     ) -> list[str]:
         """As in ``SessionStore``."""
 
     async def get(self, session_id: str) -> PromptSession | None:
         """As in ``SessionStore``."""
 
-    async def update(self, session: PromptSession, *, idempotency_key: str | None = None) -> None:
+    async def update(
+        self, session: PromptSession, *, idempotency_key: str | WriteKey | None = None
+    ) -> None:
         """As in ``SessionStore``."""
 
     async def refresh(self, session: PromptSession) -> PromptSession:

@@ -11,7 +11,15 @@ from typing import Any, Final, Generic, Self, TypeVar
 
 from pydantic_core import from_json
 
-from lift_sys.backends.call import AsyncBackend, Backend, Flow, User, run, run_async
+from lift_sys.backends.call import (
+    AsyncBackend,
+    Backend,
+    Flow,
+    User,
+    WriteKey,
+    run,
+    run_async,
+)
 from lift_sys.backends.errors import StoreClosedError, UserRequiredError
 from lift_sys.backends.memory import MemoryBackend
 from lift_sys.backends.remote import BUDGET as DEFAULT_BUDGET
@@ -75,12 +83,14 @@ class _SyncStore(_Store[Backend]):
     def _run(self, flow: Flow[T]) -> T:
         return run(flow, self._backend, self._usable())
 
-    def create(self, session: PromptSession, *, idempotency_key: str | None = None) -> str:
+    def create(
+        self, session: PromptSession, *, idempotency_key: str | WriteKey | None = None
+    ) -> str:
         """See ``SessionStore.create``."""
         return self._run(operations.create(self._origin, session, idempotency_key))
 
     def create_many(
-        self, sessions: Iterable[PromptSession], *, idempotency_key: str | None = None
+        self, sessions: Iterable[PromptSession], *, idempotency_key: str | WriteKey | None = None
     ) -> list[str]:
         """See ``SessionStore.create_many``."""
         return self._run(operations.create_many(self._origin, sessions, idempotency_key))
@@ -89,7 +99,9 @@ class _SyncStore(_Store[Backend]):
         """See ``SessionStore.get``."""
         return self._run(operations.get(self._origin, session_id))
 
-    def update(self, session: PromptSession, *, idempotency_key: str | None = None) -> None:
+    def update(
+        self, session: PromptSession, *, idempotency_key: str | WriteKey | None = None
+    ) -> None:
         """See ``SessionStore.update``."""
         self._run(operations.update(self._origin, session, idempotency_key))
 
@@ -144,12 +156,14 @@ class _AsyncStore(_Store[AsyncBackend]):
     async def _run(self, flow: Flow[T]) -> T:
         return await run_async(flow, self._backend, self._usable())
 
-    async def create(self, session: PromptSession, *, idempotency_key: str | None = None) -> str:
+    async def create(
+        self, session: PromptSession, *, idempotency_key: str | WriteKey | None = None
+    ) -> str:
         """See ``SessionStore.create``."""
         return await self._run(operations.create(self._origin, session, idempotency_key))
 
     async def create_many(
-        self, sessions: Iterable[PromptSession], *, idempotency_key: str | None = None
+        self, sessions: Iterable[PromptSession], *, idempotency_key: str | WriteKey | None = None
     ) -> list[str]:
         """See ``SessionStore.create_many``."""
         return await self._run(operations.create_many(self._origin, sessions, idempotency_key))
@@ -158,7 +172,9 @@ class _AsyncStore(_Store[AsyncBackend]):
         """See ``SessionStore.get``."""
         return await self._run(operations.get(self._origin, session_id))
 
-    async def update(self, session: PromptSession, *, idempotency_key: str | None = None) -> None:
+    async def update(
+        self, session: PromptSession, *, idempotency_key: str | WriteKey | None = None
+    ) -> None:
         """See ``SessionStore.update``."""
         await self._run(operations.update(self._origin, session, idempotency_key))
 
@@ -235,7 +251,10 @@ class SQLiteSessionStore(_SyncStore):
         path: the file.
         user_id: the user it acts for.
         timeout: for how many seconds a call waits for other writers before it raises
-            ``StoreUnavailableError``.
+            ``StoreUnavailableError``; 0 to 86,400.
+
+    Raises:
+        ValueError: `path` names no file, or `timeout` is none.
     """
 
     def __init__(
@@ -270,8 +289,8 @@ class PostgresSessionStore(_SyncStore):
         user_id: the user it acts for; there is no default.
         schema: where the tables and functions are.
         pool_size: how many connections are kept at the most.
-        budget: for how many seconds a call goes on trying before it raises
-            ``StoreUnavailableError`` or ``OutcomeUnknownError`` (G14).
+        budget: for how many seconds a call goes on trying, each attempt for ten at the most,
+            before it raises ``StoreUnavailableError`` or ``OutcomeUnknownError`` (G14).
         row_security: whether the database itself keeps users apart (G11), which needs a login
             that is a member of the role ``authenticated``.
     """
@@ -298,7 +317,7 @@ class PostgresSessionStore(_SyncStore):
 
 
 class AsyncPostgresSessionStore(_AsyncStore):
-    """``PostgresSessionStore`` for asyncio; belongs to the loop of its first call."""
+    """``PostgresSessionStore`` for asyncio; belongs to one loop, until that is closed."""
 
     def __init__(
         self,
@@ -332,8 +351,8 @@ class SupabaseSessionStore(_SyncStore):
         user_id: the user it acts for; there is no default, but a token says it too.
         access_token: the user's own token: the database then keeps users apart by itself (G11).
         schema: where the tables and functions are; has to be exposed by the project.
-        budget: for how many seconds a call goes on trying before it raises
-            ``StoreUnavailableError`` or ``OutcomeUnknownError`` (G14).
+        budget: for how many seconds a call goes on trying, each attempt for ten at the most,
+            before it raises ``StoreUnavailableError`` or ``OutcomeUnknownError`` (G14).
 
     Raises:
         ValueError: the URL or the key is neither given nor in the environment; names which.
@@ -357,7 +376,7 @@ class SupabaseSessionStore(_SyncStore):
 
 
 class AsyncSupabaseSessionStore(_AsyncStore):
-    """``SupabaseSessionStore`` for asyncio; belongs to the loop of its first call."""
+    """``SupabaseSessionStore`` for asyncio; belongs to one loop, until that is closed."""
 
     def __init__(
         self,
@@ -425,4 +444,6 @@ def _user(user_id: str | None, access_token: str | None) -> User | None:
 def _file(path: str | Path) -> Path:
     if str(path) in ("", ":memory:"):
         raise ValueError("path: name a file, or take InMemorySessionStore to keep nothing on disk")
+    if "\0" in str(path):
+        raise ValueError("path: holds U+0000; remove it")
     return Path(path)

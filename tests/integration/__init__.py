@@ -1,0 +1,1 @@
+"""The real thing: files, processes, signals, terminals."""

@@ -1,0 +1,1 @@
+"""The application server: sessions over HTTP."""

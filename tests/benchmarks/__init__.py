@@ -1,0 +1,1 @@
+"""What things cost, printed beside a floor. Not tests: nothing here fails."""

@@ -1,0 +1,1 @@
+"""The tests of the application server as a process of its own."""

@@ -1,0 +1,1 @@
+"""The tests of the application server that need no other process."""

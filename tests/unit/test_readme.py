@@ -1,0 +1,54 @@
+"""The README is true: each of its blocks is run, and the gate runs its first two commands."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"^```(\w+)( gate)?\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+HERE = [(kind, text) for kind, gate, text in BLOCKS if not gate]
+GATE = [text.strip() for _, gate, text in BLOCKS if gate]
+
+
+def run(kind: str, text: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    commands = {
+        "sh": ["bash", "-euo", "pipefail", "-c", text],
+        "python": [sys.executable, "-W", "error", "-c", text],
+    }
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return subprocess.run(
+        commands[kind],
+        cwd=folder,
+        env={"PATH": path, "HOME": str(folder)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(("kind", "text"), HERE, ids=[text[:30] for _, text in HERE])
+def test_every_block_runs_in_an_empty_folder(kind: str, text: str, tmp_path: Path) -> None:
+    done = run(kind, text, tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_no_block_is_of_a_kind_that_is_not_run() -> None:
+    assert {kind for kind, _ in HERE} == {"sh", "python"}
+    assert README.count("```") == 2 * len(BLOCKS)
+
+
+def test_the_gate_runs_the_first_two_commands_as_written() -> None:
+    gate = (ROOT / ".ci" / "run").read_text().splitlines()
+    assert len(GATE) == 2
+    for command in GATE:
+        assert any(line.removesuffix(' "$@"') == command for line in gate)
+
+
+def test_the_exit_codes_are_those_of_the_command_line() -> None:
+    listed = set(map(int, re.findall(r"^\| (\d+) \|", README, re.MULTILINE)))
+    assert listed == set(range(9)) | {130}
