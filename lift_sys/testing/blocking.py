@@ -9,6 +9,7 @@ from functools import cache
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from lift_sys.backends.call import WriteKey
 from lift_sys.spec_sessions import AsyncSessionStore, PromptSession, SessionPage
 from lift_sys.spec_sessions.models import Source, Status
 
@@ -54,12 +55,14 @@ class BlockingStore:
         """See ``SessionStore.user_id``."""
         return self.asynchronous.user_id
 
-    def create(self, session: PromptSession, *, idempotency_key: str | None = None) -> str:
+    def create(
+        self, session: PromptSession, *, idempotency_key: str | WriteKey | None = None
+    ) -> str:
         """See ``SessionStore.create``."""
         return submit(self.asynchronous.create(session, idempotency_key=idempotency_key)).result()
 
     def create_many(
-        self, sessions: Iterable[PromptSession], *, idempotency_key: str | None = None
+        self, sessions: Iterable[PromptSession], *, idempotency_key: str | WriteKey | None = None
     ) -> list[str]:
         """See ``SessionStore.create_many``."""
         work = self.asynchronous.create_many(sessions, idempotency_key=idempotency_key)
@@ -69,7 +72,9 @@ class BlockingStore:
         """See ``SessionStore.get``."""
         return submit(self.asynchronous.get(session_id)).result()
 
-    def update(self, session: PromptSession, *, idempotency_key: str | None = None) -> None:
+    def update(
+        self, session: PromptSession, *, idempotency_key: str | WriteKey | None = None
+    ) -> None:
         """See ``SessionStore.update``."""
         submit(self.asynchronous.update(session, idempotency_key=idempotency_key)).result()
 

@@ -54,6 +54,7 @@ class StoreHarness:
         self.opener = opener
         self.capabilities = frozenset(capabilities)
         self._token = token
+        self._first: SessionStore | None = None
         self._opened: list[SessionStore] = []
 
     def user(self) -> str:
@@ -63,9 +64,9 @@ class StoreHarness:
     def store(self, user_id: str | None = None) -> SessionStore:
         """Return a store for that user, or for a new one, on the data that all of them share."""
         user_id = user_id or self.user()
-        if not self._opened:
-            self._open(user_id)
-        return self._opened[0].for_user(user_id, access_token=self._token and self._token(user_id))
+        if self._first is None:
+            self._first = self._open(user_id)
+        return self._first.for_user(user_id, access_token=self._token and self._token(user_id))
 
     def reopen(self, user_id: str) -> SessionStore:
         """Return a second store over the same data, as another process would open it.
@@ -82,6 +83,7 @@ class StoreHarness:
 
     def close(self) -> None:
         """Close every store that was opened."""
+        self._first = None
         while self._opened:
             self._opened.pop().close()
 
@@ -125,7 +127,11 @@ class StoreHarness:
         raise NotImplementedError("impostor: a harness with ROW_SECURITY offers it")
 
     def _open(self, user_id: str) -> SessionStore:
-        store = blocking(self.opener(user_id))
+        return self._closing(self.opener(user_id))
+
+    def _closing(self, opened: SessionStore | AsyncSessionStore) -> SessionStore:
+        """Return `opened`, to be closed with the harness; an async one is adapted."""
+        store = blocking(opened)
         self._opened.append(store)
         return store
 

@@ -8,9 +8,13 @@ from typing import Any, Final
 
 from lift_sys.spec_sessions import (
     AsyncInMemorySessionStore,
+    AsyncPostgresSessionStore,
     AsyncSQLiteSessionStore,
+    AsyncSupabaseSessionStore,
     InMemorySessionStore,
+    PostgresSessionStore,
     SQLiteSessionStore,
+    SupabaseSessionStore,
 )
 from lift_sys.testing.harness import Capability, StoreHarness
 
@@ -40,11 +44,38 @@ def _on_disk(store: Callable[..., Any], folder: Path) -> StoreHarness:
     return StoreHarness(opener, Capability.DURABLE, Capability.SHARED_BETWEEN_PROCESSES)
 
 
+def _postgres(store: Callable[..., Any], folder: Path) -> StoreHarness:
+    from lift_sys.testing.served import PostgresHarness
+
+    del folder
+    return PostgresHarness(store)
+
+
+def _supabase(store: Callable[..., Any], folder: Path) -> StoreHarness:
+    from lift_sys.testing.served import SupabaseHarness
+
+    del folder
+    return SupabaseHarness(store, tokens=False)
+
+
+def _supabase_user(store: Callable[..., Any], folder: Path) -> StoreHarness:
+    from lift_sys.testing.served import SupabaseHarness
+
+    del folder
+    return SupabaseHarness(store, tokens=True)
+
+
 BACKENDS: Final[Mapping[str, Registered]] = {
     "memory": Registered("memory", InMemorySessionStore, _in_memory),
     "memory-async": Registered("memory", AsyncInMemorySessionStore, _in_memory),
     "sqlite": Registered("sqlite", SQLiteSessionStore, _on_disk),
     "sqlite-async": Registered("sqlite", AsyncSQLiteSessionStore, _on_disk),
+    "postgres": Registered("postgres", PostgresSessionStore, _postgres),
+    "postgres-async": Registered("postgres", AsyncPostgresSessionStore, _postgres),
+    "supabase": Registered("supabase", SupabaseSessionStore, _supabase),
+    "supabase-async": Registered("supabase", AsyncSupabaseSessionStore, _supabase),
+    "supabase-user": Registered("supabase", SupabaseSessionStore, _supabase_user),
+    "supabase-user-async": Registered("supabase", AsyncSupabaseSessionStore, _supabase_user),
 }
 """By the name that ``--require-backends`` and the report know it by."""
 
