@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.routing import compile_path
 
 from lift_sys.auth import KeysUnavailableError, NotLocalError, NotSignedInError
 from lift_sys.backends import errors
@@ -164,13 +165,25 @@ def _message(error: dict[str, Any]) -> str:
     return f"{error['msg']}: {reason}" if error["type"] == "json_invalid" else str(error["msg"])
 
 
-def _answer_http(_: Request, error: Exception) -> JSONResponse:
+def _answer_http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)  # noqa: S101  # registered so
     status = error.status_code
     kind = HTTP_KINDS.get(status, Kind(f"http-{status}", status, HTTPStatus(status).phrase))
     response = _response(kind, str(error.detail))
     response.headers.update(error.headers or {})
+    if status == HTTPStatus.METHOD_NOT_ALLOWED and (allowed := _allowed(request)):
+        response.headers["Allow"] = allowed
     return response
+
+
+def _allowed(request: Request) -> str:
+    """Return the methods that the place has: the framework knows those of one route only."""
+    path = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
+    paths = request.app.openapi()["paths"]
+    matching = (paths[template] for template in paths if compile_path(template)[0].match(path))
+    # A path that is written out comes before one with parameters (OpenAPI 3.1, 4.8.8).
+    methods = {method.upper() for method in paths.get(path) or next(matching, ())}
+    return ", ".join(sorted(methods | {"HEAD"} if "GET" in methods else methods))
 
 
 def _answer_unexpected(_: Request, __: Exception) -> JSONResponse:

@@ -25,7 +25,7 @@ from lift_sys.backends.errors import (
 )
 from lift_sys.spec_sessions import rules
 from lift_sys.spec_sessions.changing import change_async, written_before
-from lift_sys.spec_sessions.models import PromptSession
+from lift_sys.spec_sessions.models import MAX_NAME_LENGTH, PromptSession
 from lift_sys.spec_sessions.store import AsyncSessionStore
 
 Edit = Callable[[PromptSession], bool]
@@ -39,11 +39,12 @@ IdempotencyKey = Annotated[
     str | None,
     Header(
         alias="Idempotency-Key",
+        min_length=1,
+        max_length=MAX_NAME_LENGTH,
         description=(
-            "1 to 255 characters that tell a repetition of this request, for a day: it is not "
-            "done again, and answered as the first time."
+            "Tells a repetition of this request, for a day: it is not done again, and answered "
+            "as the first time."
         ),
-        examples=["8e03978e-40d5-43dd-bc93-6894a57f9324"],
     ),
 ]
 

@@ -6,7 +6,7 @@ anything is sent on it, so a restarted server puts no write in doubt. Nothing ru
 background, so a fork or an event loop can simply have a pool of its own.
 """
 
-import selectors
+import select
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -83,12 +83,13 @@ class _Pool(Generic[C]):
 
     def _idle_one(self) -> C | None:
         """Return the connection that was used last, if one is alive."""
+        self._discard_forgotten()
         while self._idle:
             try:
-                connection, since = self._idle.pop()
+                connection, _ = self._idle.pop()
             except IndexError:
                 return None
-            if time.monotonic() - since < IDLE_SECONDS and _is_quiet(connection):
+            if _is_quiet(connection):
                 return connection
             connection.pgconn.finish()
         return None
@@ -97,9 +98,19 @@ class _Pool(Generic[C]):
         if connection.pgconn.transaction_status != TransactionStatus.IDLE:
             connection.pgconn.finish()  # dead, or an answer is still to come on it
             return
+        self._discard_forgotten()
         self._idle.append((connection, time.monotonic()))
         if self._closed:
             self.discard_idle()
+
+    def _discard_forgotten(self) -> None:
+        """End the connections that nobody has used for long: those on the left."""
+        while self._idle and self._idle[0][1] < time.monotonic() - IDLE_SECONDS:
+            try:
+                connection, _ = self._idle.popleft()
+            except IndexError:
+                return
+            connection.pgconn.finish()
 
     def _require_open(self) -> None:
         if self._closed:
@@ -170,6 +181,6 @@ def _is_quiet(connection: TimedConnection | AsyncTimedConnection) -> bool:
     """
     if connection.closed:
         return False
-    with selectors.DefaultSelector() as selector:
-        selector.register(connection.fileno(), selectors.EVENT_READ)
-        return not selector.select(0)
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    return not poll.poll(0)

@@ -6,16 +6,17 @@ second calls the function. Nothing is left on the connection, so a transaction p
 between.
 """
 
-import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, Final, TypeVar
 
 import psycopg
 from psycopg import AsyncCursor, Cursor
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import Escaping
+from pydantic_core import to_json
 
 from lift_sys.backends.call import Call, User
 from lift_sys.backends.connections import (
@@ -79,6 +80,7 @@ class _Settings:
         self.schema = schema
         self.budget = budget
         self.row_security = row_security
+        self._text = cache(self._new_text)
         place = [parts.get(name) or "" for name in ("host", "hostaddr", "port", "dbname")]
         self.origin = f"postgresql:{':'.join(map(str, place))}:{schema}"
         self.conninfo = make_conninfo(
@@ -90,11 +92,11 @@ class _Settings:
 
     def query(self, call: Call[Any], user: User) -> tuple[bytes, list[bytes]]:
         """Return the query, with places for the literals, and the literals."""
-        claims = json.dumps({"sub": user.user_id, "role": ROLE})
+        claims = {"sub": user.user_id, "role": ROLE}
         role = ROLE if self.row_security else "none"
         literals = [
             role.encode(),
-            claims.encode(),
+            to_json(claims),
             str(int(STATEMENT_SECONDS * 1000)).encode(),
             user.user_id.encode(),
             arguments_json(call),
@@ -103,7 +105,7 @@ class _Settings:
             literals.append(key_json(call))
         return self._text(call.name, len(literals) - 3), literals
 
-    def _text(self, name: str, count: int) -> bytes:
+    def _new_text(self, name: str, count: int) -> bytes:
         quoted = self.schema.replace('"', '""').replace("%", "%%")
         places = ", ".join(["%s"] * count)
         return (

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any, Final, TypeAlias, TypeVar
 
 from pydantic import ValidationError
@@ -23,6 +24,7 @@ from tenacity import (
     stop_before_delay,
     wait_random_exponential,
 )
+from tenacity.stop import stop_base
 
 from lift_sys.backends.call import Call, Encoded, WriteKey
 from lift_sys.backends.errors import (
@@ -127,7 +129,17 @@ def persist(attempt: Callable[[float], T], call: Call[T], budget: float) -> T:
             return attempt(progress.time_left())
 
     try:
-        return Retrying(**_POLICY, stop=stop_before_delay(budget))(once)
+        try:
+            return once()  # most calls end here, before the machinery is set up
+        except Unanswered as failure:
+            first = [failure]
+
+        def again() -> T:
+            if first:
+                raise first.pop()
+            return once()
+
+        return Retrying(**_POLICY, stop=progress.stop())(again)
     except (Unanswered, SessionStoreError) as last:
         raise progress.verdict(last) from last.__cause__
 
@@ -143,7 +155,17 @@ async def persist_async(
             return await attempt(progress.time_left())
 
     try:
-        return await AsyncRetrying(**_POLICY, stop=stop_before_delay(budget))(once)
+        try:
+            return await once()
+        except Unanswered as failure:
+            first = [failure]
+
+        async def again() -> T:
+            if first:
+                raise first.pop()
+            return await once()
+
+        return await AsyncRetrying(**_POLICY, stop=progress.stop())(again)
     except (Unanswered, SessionStoreError) as last:
         raise progress.verdict(last) from last.__cause__
 
@@ -159,7 +181,13 @@ class _Progress:
         self._doubt = False
 
     def time_left(self) -> float:
-        return max(SHORTEST, min(ATTEMPT, self._started + self._budget - time.monotonic()))
+        return max(SHORTEST, min(ATTEMPT, self._left()))
+
+    def stop(self) -> stop_base:
+        return stop_before_delay(max(0.0, self._left()))
+
+    def _left(self) -> float:
+        return self._started + self._budget - time.monotonic()
 
     @contextmanager
     def noted(self) -> Iterator[None]:
@@ -280,15 +308,23 @@ _POLICY: Final[dict[str, Any]] = {
 
 
 def _encode(value: Any) -> bytes:
-    if isinstance(value, Encoded):
-        return value.json
-    if isinstance(value, list):
-        return b"[" + b",".join(map(_encode, value)) + b"]"
-    if isinstance(value, datetime):
+    kind = type(value)
+    if kind is Encoded:
+        encoded: bytes = value.json
+        return encoded
+    if kind is list:
+        return b"[%s]" % b",".join(map(_encode, value))
+    if kind is datetime:
         return b'"%s"' % format_instant(value).encode()
-    if is_dataclass(value):
-        members = (
-            b'"%s":%s' % (f.name.encode(), _encode(getattr(value, f.name))) for f in fields(value)
-        )
-        return b"{" + b",".join(members) + b"}"
-    return to_json(value)
+    names = _member_names(kind)  # type: ignore[arg-type]  # mypy takes no class for hashable
+    if names is None:
+        return to_json(value)
+    return b"{%s}" % b",".join([key + _encode(getattr(value, name)) for name, key in names])
+
+
+@cache
+def _member_names(kind: type) -> list[tuple[str, bytes]] | None:
+    """Return the fields of a dataclass, each with the JSON text of its key; None for others."""
+    if not is_dataclass(kind):
+        return None
+    return [(field.name, to_json(field.name) + b":") for field in fields(kind)]

@@ -8,7 +8,8 @@ migrations and a live database disagree, ``compare`` says what a change to a con
 Beside ``x-artifact-metadata`` a contract may say, at its root:
 
 - ``x-owner``: the required property that holds the user a row belongs to, from which the policies
-  follow; false if only ``service_role`` may reach the table.
+  follow; false if only ``service_role`` may reach the table. In a contract managed by hand, the
+  column, whoever fills it, that each policy of its tables must compare with the user.
 - ``x-index``: a list of indexes, each a list of properties (``"name desc"`` for the other order)
   or ``{"columns": [...], "unique": true}``; false if there are none.
 - ``x-foreign-key``: false if there are none.

@@ -46,6 +46,7 @@ _WIDER: Final = {
 }
 """What a hand-written migration may take instead, as it holds every value of the type named."""
 _STRANGER: Final = "\N{REPLACEMENT CHARACTER} no value of any contract"
+_LONG: Final = 60
 _NUMERIC: Final = frozenset({"integer", "bigint", "numeric"})
 
 
@@ -117,7 +118,9 @@ class _Comparison:
         for live in extra:
             remedy = self._alter(f"drop column {identifier(live.name)}")
             remedy += ", add the property, or name it in filled_elsewhere"
-            yield self._error("unfilled-column", live.name, "no property fills it", remedy)
+            must = live.not_null and live.default is None and not live.identity
+            message = "no property fills it" + (", so that no row can be added" if must else "")
+            yield self._error("unfilled-column", live.name, message, remedy)
         for name in self._table.filled_elsewhere:
             if name not in self._live.columns:
                 message = "filled_elsewhere names it, the table has no such column"
@@ -203,11 +206,11 @@ class _Comparison:
         """Return which of ``values`` the column accepts, or None if that cannot be evaluated."""
         if live.labels is not None:
             return {value: value in live.labels for value in values}
+        if not live.checks:
+            return dict.fromkeys(values, True)
         name = identifier(live.name)
         # A CHECK whose condition is null accepts the value.
-        conditions = (
-            " and ".join(f"({check}) is not false" for check in live.checks.values()) or "true"
-        )
+        conditions = " and ".join(f"({check}) is not false" for check in live.checks.values())
         listed = ", ".join(f"({number}, {literal(v)})" for number, v in enumerate(values))
         query = f"select n, {conditions} from (select n, v::{live.type} as {name} from "  # noqa: S608 - quoted by literal and identifier; the rest is the catalog's
         query += f"(values {listed}) as given(n, v)) as tried order by n"
@@ -287,6 +290,20 @@ class _Comparison:
                 message = f"a policy for {operation} stands there without the grant"
                 remedy = f"grant {operation} to authenticated, or drop the policy"
                 yield self._warning("missing-grant", None, message, remedy)
+        yield from self._foreign_rows()
+
+    def _foreign_rows(self) -> Iterator[Finding]:
+        """Find policies of a hand-written table that do not ask whose the row is."""
+        owner = self._table.owner
+        if owner is None:
+            return
+        for policy in self._live.policies:
+            conditions = [c for c in (policy.using, policy.with_check) if c is not None]
+            if policy.permissive and not all(_asks(c, owner.condition) for c in conditions):
+                name = f"{identifier(policy.name)} on {qualified(self._table.name)}"
+                message = f"the policy {policy.name} may let through rows of other users"
+                remedy = f"alter policy {name} so that each row satisfies {owner.condition}"
+                yield self._error("changed-policy", None, message, remedy)
 
     def _create_policy(self, operation: str, using: str | None, with_check: str | None) -> str:
         clauses = (f" using ({using})" if using else "") + (
@@ -382,6 +399,18 @@ def _same_policy(live: LivePolicy, using: str | None, with_check: str | None) ->
     )
 
 
+def _asks(expression: str, condition: str) -> bool:
+    """Tell whether ``condition`` is one of what ``expression`` joins by ``and``."""
+    words = _words(expression)
+    found = re.search(rf"(?<!\S){re.escape(_words(condition))}(?!\S)", words)
+    return found is not None and not re.search(r"\bor\b|\bnot \(", expression.lower())
+
+
+def _words(expression: str) -> str:
+    """Return an expression's words, without parentheses and what Postgres adds to them."""
+    return " ".join(re.sub(r"::text\b| as jwt\b|[()]", " ", expression.lower()).split())
+
+
 def _bare(expression: str | None) -> str | None:
     """Return an expression without what Postgres adds to it: parentheses, aliases and casts."""
     if expression is None:
@@ -391,5 +420,8 @@ def _bare(expression: str | None) -> str | None:
 
 
 def _shown(values: Sequence[str], limit: int = 5) -> str:
-    listed = ", ".join(repr(value) for value in values[:limit])
+    listed = ", ".join(
+        repr(value) if len(value) <= _LONG else f"a text of {len(value)} characters"
+        for value in values[:limit]
+    )
     return listed if len(values) <= limit else f"{listed} and {len(values) - limit} more"

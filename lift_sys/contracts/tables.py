@@ -497,7 +497,10 @@ def _by_hand_tables(contract: Contract) -> Iterator[Table]:
     """Yield the contract's own table, then those that its properties name with ``x-table``."""
     shape = _object_shape(contract)
     elsewhere = contract.persistence.filled_elsewhere
-    yield _by_hand_table(contract, contract.table_name, shape, tuple(elsewhere))
+    own = _by_hand_table(contract, contract.table_name, shape, tuple(elsewhere))
+    if contract.says("x-owner") not in (None, False) and own.owner is None:
+        contract.root.refuse("x-owner names a column of the table, or is false", "x-owner")
+    yield own
     for name in shape.properties:
         property_shape = shape.property_shape(name)
         said = property_shape.get("x-table")
@@ -532,4 +535,13 @@ def _by_hand_table(
         for column, required in _columns_of_properties(shape)
     )
     _refuse_same_names(shape.view, columns)
-    return Table(contract, name, "by-hand", columns, filled_elsewhere=filled_elsewhere)
+    owner = contract.says("x-owner")
+    known = [*(column.name for column in columns), *filled_elsewhere]
+    return Table(
+        contract,
+        name,
+        "by-hand",
+        columns,
+        owner=Owner(identifier(owner)) if owner in known else None,
+        filled_elsewhere=filled_elsewhere,
+    )

@@ -7,6 +7,7 @@ or ``const`` becomes a CHECK, objects and arrays become JSONB.
 
 import re
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from typing import Any, Final
@@ -27,6 +28,8 @@ _STRING_FORMATS: Final = {
 _PLAIN_TYPES: Final = {"number": "numeric", "boolean": "boolean"}
 _OVERRIDE: Final = re.compile(r"[a-z][a-z0-9_]*( [a-z]+)*(\(\d+(, ?\d+)?\))?( [a-z ]+)?(\[\])?")
 _INTEGER_RANGES: Final = {"integer": INT4, "bigint": INT8}
+_FAR_NUMBERS: Final = range(-(10**30), 10**30 + 1)
+_FAR_LENGTH: Final = 10_000
 _NUMBERS: Final = frozenset({"integer", "bigint", "numeric"})
 
 
@@ -282,21 +285,43 @@ def _allowed(shape: Shape, column_type: str) -> tuple[str, ...] | None:
 
 
 def _samples(shape: Shape, column_type: str) -> tuple[Sample, ...]:
-    """Return the numbers at the bounds and one past them, where no other rule interferes."""
-    if column_type not in _NUMBERS or shape.every("multipleOf"):
-        return ()
-    samples: list[Sample] = []
+    """Return values at the bounds and one past them, where no other rule interferes.
+
+    Where there is no bound, it is a value far out, which nothing but a stricter CHECK refuses.
+    """
+    if column_type in _NUMBERS and not shape.every("multipleOf"):
+        return tuple(_number_samples(shape, column_type))
+    plain = not shape.every("pattern") and not shape.every("format")
+    if column_type == "text" and shape.types == {"string"} and plain:
+        return tuple(_length_samples(shape))
+    return ()
+
+
+def _number_samples(shape: Shape, column_type: str) -> Iterator[Sample]:
+    ends = _INTEGER_RANGES.get(column_type, _FAR_NUMBERS)
     for bound, outward in ((shape.lower_bound(), -1), (shape.upper_bound(), 1)):
-        if bound is None or (shape.types == {"integer"} and bound[0] != int(bound[0])):
+        if bound is None:
+            end = ends[0] if outward < 0 else ends[-1]
+            if _within(shape, end):
+                yield Sample(_number(end), accepted=True)
+            continue
+        if shape.types == {"integer"} and bound[0] != int(bound[0]):
             continue
         limit, excluded = bound
         beyond = limit if excluded else limit + outward
         inside = limit - outward if excluded else limit
         if column_type not in _INTEGER_RANGES or int(beyond) in _INTEGER_RANGES[column_type]:
-            samples.append(Sample(_number(beyond), accepted=False))
+            yield Sample(_number(beyond), accepted=False)
         if _within(shape, inside):
-            samples.append(Sample(_number(inside), accepted=True))
-    return tuple(samples)
+            yield Sample(_number(inside), accepted=True)
+
+
+def _length_samples(shape: Shape) -> Iterator[Sample]:
+    shortest = max(map(int, shape.every("minLength")), default=0)
+    longest = min(map(int, shape.every("maxLength")), default=_FAR_LENGTH)
+    for length in sorted({shortest - 1, shortest, longest, longest + 1}):
+        if 0 <= length <= _FAR_LENGTH:
+            yield Sample("x" * length, accepted=shortest <= length <= longest)
 
 
 def _default(shape: Shape, column_type: str) -> str | None:

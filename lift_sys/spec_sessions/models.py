@@ -29,6 +29,8 @@ NO_INPUT: Final = "(no input provided)"
 """The original input of a session that has no revision."""
 PREVIEW_LENGTH: Final = 120
 """How many characters of the original input a list shows."""
+MAX_NAME_LENGTH: Final = 255
+"""How many characters a session id, a user id or an idempotency key may have."""
 MAX_COUNT: Final = 2**31 - 1
 """The greatest number a version or a position may have: Postgres keeps them as ``integer``."""
 
@@ -207,7 +209,11 @@ class PromptSession(BaseModel):
 
     model_config = ConfigDict(extra="forbid", validate_assignment=True)
 
-    session_id: str = Field(default_factory=lambda: str(uuid.uuid4()))
+    # Only said here: it is for the store to refuse another (G13).
+    session_id: str = Field(
+        default_factory=lambda: str(uuid.uuid4()),
+        json_schema_extra={"minLength": 1, "maxLength": MAX_NAME_LENGTH},
+    )
     status: Status = "active"
     source: Source = "prompt"
     revisions: History[PromptRevision] = Field(default_factory=History)

@@ -46,7 +46,7 @@ class _Store(Generic[B]):
         self, backend: B, user_id: str | None = None, access_token: str | None = None
     ) -> None:
         self._backend = backend
-        self._owns_backend = True
+        self._owner = self
         self._closed = False
         self._user = _user(user_id, access_token)
 
@@ -58,7 +58,6 @@ class _Store(Generic[B]):
     def for_user(self, user_id: str, *, access_token: str | None = None) -> Self:
         """Return a store for another user, on the same connections."""
         view = copy.copy(self)
-        view._owns_backend = False
         view._user = _user(user_id, access_token)
         view._acting_user()
         return view
@@ -73,7 +72,7 @@ class _Store(Generic[B]):
         return self._user
 
     def _usable(self) -> User:
-        if self._closed:
+        if self._closed or self._owner._closed:
             raise StoreClosedError("the store was closed; open a new one")
         return self._acting_user()
 
@@ -136,7 +135,7 @@ class _SyncStore(_Store[Backend]):
     def close(self) -> None:
         """See ``SessionStore.close``."""
         self._closed = True
-        if self._owns_backend:
+        if self._owner is self:
             self._backend.close()
 
     def __enter__(self) -> Self:
@@ -209,7 +208,7 @@ class _AsyncStore(_Store[AsyncBackend]):
     async def close(self) -> None:
         """See ``SessionStore.close``."""
         self._closed = True
-        if self._owns_backend:
+        if self._owner is self:
             await self._backend.close()
 
     async def __aenter__(self) -> Self:

@@ -6,7 +6,8 @@
 --
 -- The calls forbid sequential scans: a connection keeps a plan for as long as it lives, also the
 -- one it made when the tables were new and empty. Instants are written out in UTC, because in
--- another zone the years 1 and 9999 would become the years 0 and 10000.
+-- another zone the years 1 and 9999 would become the years 0 and 10000. Large json is taken apart
+-- once, with json_to_record: each -> reads all of it again.
 
 set local lock_timeout = '4s';
 set local statement_timeout = '60s';
@@ -81,16 +82,24 @@ $$;
 comment on function lift_sys_internal.claim_session_write_v1(text, text, json, json) is
   'Takes note of a keyed write, or answers it where it was done before.';
 
--- Adds items after the given counts.
+-- Adds items after the given counts, and answers the new counts.
 create function lift_sys_internal.add_session_items_v1(
   p_user_id text, p_session_id text, p_revisions integer, p_drafts integer, p_resolutions integer,
-  p_items json
+  p_items json, out revisions integer, out drafts integer, out resolutions integer
 )
-returns void
 language plpgsql volatile security invoker set search_path = ''
 as $$
+declare
+  v_items record;
+  v_added integer;
 begin
-  if json_array_length(p_items -> 'revisions') > 0 then
+  revisions := p_revisions;
+  drafts := p_drafts;
+  resolutions := p_resolutions;
+  select * into v_items from json_to_record(p_items) as i (
+    revisions json, drafts json, resolutions json
+  );
+  if v_items.revisions::text <> '[]' then
     insert into public.session_revisions (
       user_id, session_id, revision_number,
       content, revision_type, target_hole, metadata, created_at
@@ -98,14 +107,16 @@ begin
     select p_user_id, p_session_id, p_revisions + i.number,
       i.content, i.revision_type, i.target_hole, i.metadata, i."timestamp"
     from rows from (
-      json_to_recordset(p_items -> 'revisions') as (
+      json_to_recordset(v_items.revisions) as (
         content text, revision_type text, target_hole text, metadata json, "timestamp" timestamptz
       )
     ) with ordinality as i (
       content, revision_type, target_hole, metadata, "timestamp", number
     );
+    get diagnostics v_added = row_count;
+    revisions := p_revisions + v_added;
   end if;
-  if json_array_length(p_items -> 'drafts') > 0 then
+  if v_items.drafts::text <> '[]' then
     insert into public.session_drafts (
       user_id, session_id, draft_number,
       version, ir, validation_status, smt_results, ambiguities, metadata, created_at
@@ -113,15 +124,17 @@ begin
     select p_user_id, p_session_id, p_drafts + i.number,
       i.version, i.ir, i.validation_status, i.smt_results, i.ambiguities, i.metadata, i.created_at
     from rows from (
-      json_to_recordset(p_items -> 'drafts') as (
+      json_to_recordset(v_items.drafts) as (
         version integer, ir json, validation_status text, smt_results json, ambiguities json,
         metadata json, created_at timestamptz
       )
     ) with ordinality as i (
       version, ir, validation_status, smt_results, ambiguities, metadata, created_at, number
     );
+    get diagnostics v_added = row_count;
+    drafts := p_drafts + v_added;
   end if;
-  if json_array_length(p_items -> 'resolutions') > 0 then
+  if v_items.resolutions::text <> '[]' then
     insert into public.hole_resolutions (
       user_id, session_id, resolution_number,
       hole_id, resolution_text, resolution_type, applied, metadata, created_at
@@ -129,20 +142,22 @@ begin
     select p_user_id, p_session_id, p_resolutions + i.number,
       i.hole_id, i.resolution_text, i.resolution_type, i.applied, i.metadata, i."timestamp"
     from rows from (
-      json_to_recordset(p_items -> 'resolutions') as (
+      json_to_recordset(v_items.resolutions) as (
         hole_id text, resolution_text text, resolution_type text, applied boolean, metadata json,
         "timestamp" timestamptz
       )
     ) with ordinality as i (
       hole_id, resolution_text, resolution_type, applied, metadata, "timestamp", number
     );
+    get diagnostics v_added = row_count;
+    resolutions := p_resolutions + v_added;
   end if;
 end;
 $$;
 
 comment on function lift_sys_internal.add_session_items_v1(
   text, text, integer, integer, integer, json
-) is 'Adds items to a session, after those it has.';
+) is 'Adds items to a session, after those it has; answers how many there are then.';
 
 -- A session as the models have it, with the items past the given counts; null where there is none.
 create function lift_sys_internal.session_json_v1(
@@ -203,56 +218,57 @@ as $$
 declare
   v_sessions json := p_arguments -> 'sessions';
   v_ids json;
-  v_made text[];
   v_claim record;
   v_new record;
 begin
-  select json_agg(s.value -> 'header' ->> 'session_id' order by s.ordinality) into v_ids
-  from json_array_elements(v_sessions) with ordinality as s;
+  select json_agg(n.header ->> 'session_id') into v_ids
+  from json_to_recordset(v_sessions) as n (header json);
   select c.was_done, c.result into v_claim
   from lift_sys_internal.claim_session_write_v1(p_user_id, 'create_sessions', p_write, v_ids) as c;
   if v_claim.was_done then
     return v_claim.result;
   end if;
   -- In the order of their ids: two writers with some ids in common cannot wait for each other.
-  with made as (
-    insert into public.sessions (
-      user_id, id, status, source, original_input, current_ir,
-      revision_count, draft_count, hole_count, item_bytes, metadata, version,
-      created_at, updated_at, finalized_at
-    )
-    select p_user_id, h.session_id, h.status, h.source,
-      coalesce(n.items -> 'revisions' -> 0 ->> 'content', '(no input provided)'),
-      (n.items -> 'drafts' -> -1 -> 'ir')::jsonb,
-      json_array_length(n.items -> 'revisions'), json_array_length(n.items -> 'drafts'),
-      json_array_length(n.items -> 'resolutions'), octet_length(n.items::text), h.metadata, 1,
-      h.created_at, h.updated_at, h.finalized_at
+  for v_new in
+    select h.*, n.items, i.revisions, i.drafts, i.resolutions
     from json_to_recordset(v_sessions) as n (header json, items json)
     cross join json_to_record(n.header) as h (
       session_id text, status text, source text, metadata json,
       created_at timestamptz, updated_at timestamptz, finalized_at timestamptz
     )
+    cross join json_to_record(n.items) as i (revisions json, drafts json, resolutions json)
     order by h.session_id collate "C"
-    on conflict (user_id, id) do nothing
-    returning id
-  )
-  select array_agg(m.id) into v_made from made as m;
-  if cardinality(v_made) is distinct from json_array_length(v_ids) then
-    raise exception 'session_exists' using
-      errcode = 'PT409',
-      detail = json_build_object('session_id', (
-        select i.value
-        from json_array_elements_text(v_ids) with ordinality as i
-        where i.value <> all (coalesce(v_made, '{}'))
-        order by i.ordinality
-        limit 1
-      ))::text;
-  end if;
-  for v_new in
-    select n.header ->> 'session_id' as id, n.items
-    from json_to_recordset(v_sessions) as n (header json, items json)
   loop
-    perform lift_sys_internal.add_session_items_v1(p_user_id, v_new.id, 0, 0, 0, v_new.items);
+    insert into public.sessions (
+      user_id, id, status, source, original_input, current_ir,
+      revision_count, draft_count, hole_count, item_bytes, metadata, version,
+      created_at, updated_at, finalized_at
+    )
+    values (
+      p_user_id, v_new.session_id, v_new.status, v_new.source,
+      coalesce(v_new.revisions -> 0 ->> 'content', '(no input provided)'),
+      (v_new.drafts -> -1 -> 'ir')::jsonb,
+      json_array_length(v_new.revisions), json_array_length(v_new.drafts),
+      json_array_length(v_new.resolutions), octet_length(v_new.items::text), v_new.metadata, 1,
+      v_new.created_at, v_new.updated_at, v_new.finalized_at
+    )
+    on conflict (user_id, id) do nothing;
+    if not found then
+      -- Of those that are taken, the first as given. What comes before this one was made here.
+      raise exception 'session_exists' using
+        errcode = 'PT409',
+        detail = json_build_object('session_id', (
+          select s.id
+          from json_array_elements_text(v_ids) with ordinality as i
+          join public.sessions as s on s.user_id = p_user_id and s.id = i.value
+          where s.id >= v_new.session_id
+          order by i.ordinality
+          limit 1
+        ))::text;
+    end if;
+    perform lift_sys_internal.add_session_items_v1(
+      p_user_id, v_new.session_id, 0, 0, 0, v_new.items
+    );
   end loop;
   return v_ids;
 end;
@@ -377,22 +393,26 @@ language plpgsql volatile security invoker
 set search_path = '' set timezone = 'UTC' set enable_seqscan = off
 as $$
 declare
-  v_expected bigint := (p_arguments ->> 'expected_version')::bigint;
+  v_wanted record;
   v_header record;
   v_base record;
-  v_items json := p_arguments -> 'items';
-  v_applied json := p_arguments -> 'applied';
   v_claim record;
   v_stored record;
+  v_items json;
+  v_applied json;
+  v_counts record;
 begin
+  select * into v_wanted from json_to_record(p_arguments) as a (
+    header json, expected_version bigint, base json, items json, applied json
+  );
   select c.was_done, c.result into v_claim
   from lift_sys_internal.claim_session_write_v1(
-    p_user_id, 'update_session', p_write, to_json(v_expected + 1)
+    p_user_id, 'update_session', p_write, to_json(v_wanted.expected_version + 1)
   ) as c;
   if v_claim.was_done then
     return v_claim.result;
   end if;
-  select * into v_header from json_to_record(p_arguments -> 'header') as h (
+  select * into v_header from json_to_record(v_wanted.header) as h (
     session_id text, status text, source text, metadata json,
     created_at timestamptz, updated_at timestamptz, finalized_at timestamptz
   );
@@ -405,24 +425,26 @@ begin
       errcode = 'PT404',
       detail = json_build_object('session_id', v_header.session_id)::text;
   end if;
-  if v_stored.version <> v_expected then
+  if v_stored.version <> v_wanted.expected_version then
     raise exception 'session_conflict' using
       errcode = 'PT409',
       detail = json_build_object(
         'session_id', v_header.session_id,
-        'expected_version', v_expected,
+        'expected_version', v_wanted.expected_version,
         'current_version', v_stored.version
       )::text;
   end if;
-  if json_typeof(p_arguments -> 'base') = 'null' then
+  if v_wanted.base is null then
     select c.new_items, c.applied into v_items, v_applied
     from lift_sys_internal.compare_session_items_v1(
       p_user_id, v_header.session_id,
-      v_stored.revision_count, v_stored.draft_count, v_stored.hole_count, v_items
+      v_stored.revision_count, v_stored.draft_count, v_stored.hole_count, v_wanted.items
     ) as c;
   else
+    v_items := v_wanted.items;
+    v_applied := v_wanted.applied;
     select b.created_at, c.revisions, c.drafts, c.resolutions into v_base
-    from json_to_record(p_arguments -> 'base') as b (created_at timestamptz, counts json)
+    from json_to_record(v_wanted.base) as b (created_at timestamptz, counts json)
     cross join json_to_record(b.counts) as c (
       revisions integer, drafts integer, resolutions integer
     );
@@ -434,10 +456,11 @@ begin
         detail = json_build_object('session_id', v_header.session_id)::text;
     end if;
   end if;
-  perform lift_sys_internal.add_session_items_v1(
+  select a.revisions, a.drafts, a.resolutions into v_counts
+  from lift_sys_internal.add_session_items_v1(
     p_user_id, v_header.session_id,
     v_stored.revision_count, v_stored.draft_count, v_stored.hole_count, v_items
-  );
+  ) as a;
   if json_array_length(v_applied) > 0 then
     update public.hole_resolutions as h
     set applied = true
@@ -459,13 +482,24 @@ begin
     finalized_at = v_header.finalized_at,
     version = s.version + 1,
     original_input = case
-      when s.revision_count > 0 then s.original_input
-      else coalesce(v_items -> 'revisions' -> 0 ->> 'content', s.original_input)
+      when v_stored.revision_count > 0 or v_counts.revisions = 0 then s.original_input
+      else (
+        select r.content
+        from public.session_revisions as r
+        where r.user_id = p_user_id and r.session_id = s.id and r.revision_number = 1
+      )
     end,
-    current_ir = coalesce((v_items -> 'drafts' -> -1 -> 'ir')::jsonb, s.current_ir),
-    revision_count = s.revision_count + json_array_length(v_items -> 'revisions'),
-    draft_count = s.draft_count + json_array_length(v_items -> 'drafts'),
-    hole_count = s.hole_count + json_array_length(v_items -> 'resolutions'),
+    current_ir = case
+      when v_counts.drafts = v_stored.draft_count then s.current_ir
+      else (
+        select d.ir::jsonb
+        from public.session_drafts as d
+        where d.user_id = p_user_id and d.session_id = s.id and d.draft_number = v_counts.drafts
+      )
+    end,
+    revision_count = v_counts.revisions,
+    draft_count = v_counts.drafts,
+    hole_count = v_counts.resolutions,
     item_bytes = s.item_bytes + octet_length(v_items::text)
   where s.user_id = p_user_id and s.id = v_header.session_id;
   return v_claim.result;

@@ -16,6 +16,7 @@ from lift_sys.spec_sessions import (
     PromptSession,
 )
 from lift_sys.spec_sessions import encoding as enc
+from lift_sys.spec_sessions.models import MAX_NAME_LENGTH
 
 START = "2026-01-01T00:00:00Z"
 [IR] = lift("def f(a): return a")
@@ -199,7 +200,7 @@ def test_only_what_is_new_counts_for_the_size_of_an_update(
 
 
 def test_the_limits_are_those_that_are_documented() -> None:
-    assert (enc.MAX_NAME_LENGTH, enc.MAX_ITEM_BYTES, enc.MAX_WRITE_BYTES) == (
+    assert (MAX_NAME_LENGTH, enc.MAX_ITEM_BYTES, enc.MAX_WRITE_BYTES) == (
         255,
         16 * 2**20,
         64 * 2**20,

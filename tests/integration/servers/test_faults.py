@@ -130,7 +130,7 @@ def test_a_fault_that_stays_ends_with_the_budget(
         assert isinstance(raised.value.__cause__, httpx.HTTPError)
 
 
-@pytest.mark.parametrize("wait", ["60", "9e9", in_seconds(60)])
+@pytest.mark.parametrize("wait", ["60", "9e9", in_seconds(86_400)], ids=["60", "9e9", "a date"])
 @pytest.mark.parametrize("status", [429, 503])
 def test_a_server_that_asks_to_wait_beyond_the_budget_ends_it_at_once(
     stack: LocalSupabase, supabase: Any, status: int, wait: str

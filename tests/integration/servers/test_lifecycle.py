@@ -63,11 +63,11 @@ asyncio.run(work_async(AsyncSupabaseSessionStore(url, key, "ann")))
 
 
 def run(program: str, *arguments: str) -> str:
-    """Run a program in development mode, where forgotten resources are told; return what it says.
+    """Run a program that is told of forgotten resources; return what it says.
 
     A hook for audits cannot be taken away again, which is another reason for a process of its own.
     """
-    command = [sys.executable, "-X", "dev", "-W", "error::ResourceWarning", "-c", program]
+    command = [sys.executable, "-W", "error::ResourceWarning", "-c", program]
     done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout + done.stderr

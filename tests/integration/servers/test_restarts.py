@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -150,6 +151,31 @@ def test_a_frozen_server_process_is_given_up_and_may_do_its_work_late(
     wait_for(lambda: not _alive(owner, pids), "the end of the process that was given up")
     assert stored_revisions(owner, known.session_id) == ["word", "once"]
     assert store.get(known.session_id) == known
+
+
+@pytest.mark.parametrize("service", ["supabase"], indirect=True)
+def test_a_frozen_postgrest_is_waited_for_and_does_what_it_was_asked_once(
+    service: Service,
+    store: Any,
+    stack: LocalSupabase,
+    owner: psycopg.Connection,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("lift_sys.backends.remote.ATTEMPT", 0.3)
+    known = session()
+    store.create(known)
+    known.add_revision(revision("once"))
+    pid = stack.pids()["postgrest"]
+    with ThreadPoolExecutor(1) as threads, service.counted() as count:
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            pending = threads.submit(store.update, known)
+            wait_for(lambda: count() >= 2, "a second attempt")
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        pending.result(20)
+    assert known.version == 2
+    assert stored_revisions(owner, known.session_id) == ["word", "once"]
 
 
 def _alive(owner: psycopg.Connection, pids: list[int]) -> bool:

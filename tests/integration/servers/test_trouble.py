@@ -61,6 +61,26 @@ def test_more_requests_than_connections_of_postgrest(stack: LocalSupabase) -> No
         assert list(threads.map(store.create, new)) == [one.session_id for one in new]
 
 
+@pytest.mark.parametrize("service", ["postgres"], indirect=True)
+def test_connections_that_nobody_needs_any_more_are_ended(
+    service: Service, owner: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = f"test-{uuid.uuid4()}"
+    url = f"{service.stack.authenticator_url}?application_name={name}"
+
+    def connections() -> int:
+        query = "select pid from pg_stat_activity where application_name = %s"
+        return len(owner.execute(query, [name]).fetchall())
+
+    with PostgresSessionStore(url, fresh()) as store:
+        with ThreadPoolExecutor(5) as threads:
+            while connections() < 3:
+                list(threads.map(lambda _: store.list_all(), range(20)))
+        monkeypatch.setattr("lift_sys.backends.connections.IDLE_SECONDS", 0.0)
+        store.list_all()
+        wait_for(lambda: connections() == 1, "the end of the others")
+
+
 def test_a_pool_that_stays_exhausted_is_said_and_recovers(
     stack: LocalSupabase, owner: psycopg.Connection
 ) -> None:
@@ -199,7 +219,7 @@ def test_a_database_without_the_migrations_names_the_remedy(
 OLDER = {
     "a missing function": "drop function public.update_session_v1(text, json, json)",
     "a missing column": "alter table public.sessions drop column finalized_at cascade",
-    "a missing table": "drop table public.session_writes cascade",
+    "a missing table": "drop table public.session_revisions cascade",
     "a check of an older release": (
         "alter table public.session_revisions drop constraint session_revisions_type_known;"
         " alter table public.session_revisions add constraint session_revisions_type_known"

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta, timezone
-from typing import Any
+from typing import Any, get_args
 from urllib.parse import quote
 
 import pytest
@@ -20,6 +20,7 @@ from lift_sys.spec_sessions import (
     SQLiteSessionStore,
     SupabaseSessionStore,
 )
+from lift_sys.spec_sessions.models import Source, Status
 from tests.databases import ask
 
 ODD: dict[str, Any] = {
@@ -252,3 +253,28 @@ def test_current_ir_holds_whatever_a_draft_may_hold(stack: LocalSupabase, user: 
         user,
     )
     assert stored == [(long,)]
+
+
+def test_every_status_and_source_is_listed(store: SessionStore) -> None:
+    """The list names them one by one: a new one has to be added there."""
+    made = []
+    for status in get_args(Status):
+        for source in get_args(Source):
+            session = PromptSession.create_new(source)
+            session.status = status
+            made.append(store.create(session))
+            assert [s.session_id for s in store.list_page(status=status, source=source).items] == [
+                session.session_id
+            ]
+    assert {s.session_id for s in store.list_page().items} == set(made)
+
+
+def test_the_longest_names_in_the_widest_characters_are_taken(stack: LocalSupabase) -> None:
+    with PostgresSessionStore(stack.database_url, "𝄞" * 255) as store:
+        session = PromptSession.create_new("prompt", original_input="x")
+        session.session_id = "𐀀" * 255
+        store.create(session, idempotency_key="𝄞" * 255)
+        session.add_revision(session.revisions[0])
+        store.update(session)
+        assert store.list_page().items[0].session_id == session.session_id
+        assert store.get(session.session_id) == session

@@ -302,4 +302,4 @@ def test_a_key_belongs_to_one_request(client, path, other, body):
 @pytest.mark.parametrize("key", ["", "k" * 256])
 def test_a_key_that_is_none_is_refused(client, path, key):
     for url, body in [("/sessions", {}), (f"{path}/revisions", {"content": "x"})]:
-        assert kind(client.post(url, json=body, headers=keyed(key))) == (422, "invalid-value")
+        assert kind(client.post(url, json=body, headers=keyed(key))) == (422, "invalid-request")
