@@ -1,7 +1,8 @@
 """The command line: ``lift-sys``.
 
 Exit codes: 0 done, 1 failed, 2 a wrong command line, 3 not found, 4 a conflict with what is
-stored, 5 bad input, 6 the store is unavailable, 7 permission denied, 8 the schema is outdated.
+stored, 5 bad input, 6 the store is unavailable, 7 permission denied, 8 the schema is outdated,
+130 interrupted.
 """
 
 from importlib.metadata import version
@@ -9,20 +10,20 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from lift_sys.backends.migrations_cli import app as migrate_app
 from lift_sys.commands import session
 from lift_sys.commands.common import console, run_app
 from lift_sys.commands.copying import copy
 from lift_sys.commands.demo import demo
+from lift_sys.commands.extras import WithExtras
 from lift_sys.commands.lifting import lift
 from lift_sys.commands.serving import serve
-from lift_sys.local.cli import app as local_app
 
 app = typer.Typer(
     name="lift-sys",
+    cls=WithExtras,
     help="Refine a prompt or existing code into a typed specification, step by step.",
     epilog="Exit codes: 0 done, 1 failed, 2 wrong command line, 3 not found, 4 conflict, "
-    "5 bad input, 6 store unavailable, 7 permission denied, 8 schema outdated.",
+    "5 bad input, 6 store unavailable, 7 permission denied, 8 schema outdated, 130 interrupted.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
@@ -31,8 +32,6 @@ app.command()(lift)
 app.command()(copy)
 app.command()(serve)
 app.add_typer(session.app, name="session")
-app.add_typer(local_app, name="local")
-app.add_typer(migrate_app, name="migrate")
 
 
 def main() -> NoReturn:

@@ -25,8 +25,7 @@ from lift_sys.backends.errors import (
 )
 from lift_sys.spec_sessions import rules
 from lift_sys.spec_sessions.changing import change_async, written_before
-from lift_sys.spec_sessions.encoding import MAX_NAME_LENGTH
-from lift_sys.spec_sessions.models import PromptSession
+from lift_sys.spec_sessions.models import MAX_NAME_LENGTH, PromptSession
 from lift_sys.spec_sessions.store import AsyncSessionStore
 
 Edit = Callable[[PromptSession], bool]

@@ -31,10 +31,10 @@ def parse_instant(value: Any) -> datetime:
         value = _parse_text(value)
     if not isinstance(value, datetime):
         raise ValueError("must be an aware datetime or ISO 8601 text with an offset")  # noqa: TRY004
-    if value.utcoffset() is None:
-        raise ValueError(f"{value.isoformat()} has no offset: append one, such as +00:00")
     if value.tzinfo is UTC and type(value) is datetime:
         return value
+    if value.utcoffset() is None:
+        raise ValueError(f"{value.isoformat()} has no offset: append one, such as +00:00")
     try:
         moved = value.astimezone(UTC)
     except OverflowError as error:
@@ -49,7 +49,10 @@ def format_instant(instant: datetime) -> str:
 
 
 def _parse_text(text: str) -> datetime:
-    text = text.strip()
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:  # the rest is for what is seldom written
+        text = text.strip()
     if _OFFSET_THEN_Z.search(text):
         text = text[:-1]
     try:

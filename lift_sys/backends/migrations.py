@@ -10,6 +10,10 @@ functions that every Supabase project is born with. A database counts as a Supab
 has the role ``supabase_admin``, which owns the platform on hosted and self-hosted projects alike
 and which no client may drop, or when it has a table ``auth.users``. There, nothing of the platform
 is touched.
+
+The files name the schema ``public``. Another one is had by putting its name in the place of that
+one, and ``<name>_internal`` in the place of ``lift_sys_internal``. Such a copy has a history of its
+own, ``supabase_migrations.schema_migrations_<name>``, of which the Supabase CLI knows nothing.
 """
 
 from __future__ import annotations
@@ -19,17 +23,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, LiteralString
 
 import psycopg
 from psycopg import errors as pg
+from psycopg import sql
 
 from lift_sys.backends.errors import (
     PermissionDeniedError,
     SessionStoreError,
     StoreUnavailableError,
 )
-from lift_sys.backends.sql_text import split_statements
+from lift_sys.backends.sql_text import moved_to_schema, split_statements
 
 __all__ = [
     "Migration",
@@ -47,6 +52,7 @@ _REFUSED_LOGIN = re.compile(
     r"authentication failed|no password supplied|pg_hba\.conf|not permitted to log in"
     r'|role ".*" does not exist|permission denied for database'
 )
+_SCHEMA_NAME = re.compile(r"(?!pg_)[a-z_][a-z0-9_]{0,39}")
 _TRANSACTION_WORDS = {"abort", "begin", "commit", "end", "rollback", "start"}
 
 _FIND_SUPABASE = """
@@ -64,32 +70,6 @@ _FIND_PLATFORM = """
         where n.nspname = 'auth' and p.proname = 'jwt'
     )
 """
-_FIND_HISTORY = """
-    select exists (
-        select from pg_catalog.pg_class c
-        join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-        where n.nspname = 'supabase_migrations' and c.relname = 'schema_migrations'
-    )
-"""
-# Older releases of the CLI kept no name: reading the row as JSON does not mind.
-_READ_HISTORY = """
-    select h.version, coalesce(pg_catalog.to_jsonb(h) ->> 'name', '')
-    from supabase_migrations.schema_migrations h
-"""
-_CREATE_HISTORY = """
-    create schema if not exists supabase_migrations;
-    create table if not exists supabase_migrations.schema_migrations (
-        version text not null primary key
-    );
-    alter table supabase_migrations.schema_migrations
-        add column if not exists statements text[],
-        add column if not exists name text;
-"""
-_RECORD = """
-    insert into supabase_migrations.schema_migrations (version, statements, name)
-    values (%s, %s, %s)
-"""
-
 _Connection = psycopg.Connection[tuple[object, ...]]
 
 
@@ -137,7 +117,7 @@ def packaged_migrations() -> Path:
     return package / "_supabase" / "migrations"
 
 
-def migrate_up(database_url: str, folder: Path) -> list[Migration]:
+def migrate_up(database_url: str, folder: Path, *, schema: str = "public") -> list[Migration]:
     """Apply what is pending, oldest first, and tell PostgREST to look again.
 
     A plain Postgres gets what Supabase provides before the first file, and also when there is none.
@@ -148,6 +128,8 @@ def migrate_up(database_url: str, folder: Path) -> list[Migration]:
         database_url: ``postgresql://...``, of a role that may run DDL. A transaction pooler's
             address will do: no state of a session is relied upon.
         folder: where the files are; names that do not end in ``.sql`` are ignored.
+        schema: where the tables and functions go, instead of ``public``; made when missing. A name
+            of lower-case letters, digits and underscores.
 
     Returns:
         What this very call applied, in order; empty when there was nothing to do, and then not
@@ -157,28 +139,29 @@ def migrate_up(database_url: str, folder: Path) -> list[Migration]:
         MigrationError: a file's name or content is wrong; the files before it stay applied.
         PermissionDeniedError: the role may not connect, or may not do what a file does.
         StoreUnavailableError: the server cannot be reached, or a lock was not to be had in time.
-        ValueError: ``database_url`` is malformed.
+        ValueError: ``database_url`` or ``schema`` is malformed.
     """
-    files = _read_folder(folder)
+    files = _read_folder(folder, schema)
     applied: list[Migration] = []
     with _connected(database_url) as connection:
-        if not _pending(connection, files) and _platform_stands(connection):
+        history = _History(connection, schema)
+        if not history.pending(files) and _platform_stands(connection):
             return applied
         with _turn(connection):
             _lay_platform(connection)
-            if not _history_is_complete(connection):
-                connection.execute(_CREATE_HISTORY)
-        while migration := _apply_next(connection, files):
+            _lay_schema(connection, schema)
+            history.prepare()
+        while migration := _apply_next(connection, history, files):
             applied.append(migration)
     return applied
 
 
-def migration_status(database_url: str, folder: Path) -> list[Migration]:
+def migration_status(database_url: str, folder: Path, *, schema: str = "public") -> list[Migration]:
     """Compare the folder with the database's history, and change nothing.
 
     Args:
         database_url: ``postgresql://...``, of a role that may read the history.
-        folder: as for ``migrate_up``.
+        folder, schema: as for ``migrate_up``.
 
     Returns:
         Every migration of either side, by version.
@@ -188,9 +171,9 @@ def migration_status(database_url: str, folder: Path) -> list[Migration]:
             says which grants it lacks.
         MigrationError, StoreUnavailableError, ValueError: as ``migrate_up``.
     """
-    files = _read_folder(folder)
+    files = _read_folder(folder, schema)
     with _connected(database_url) as connection:
-        history = _history(connection)
+        history = _History(connection, schema).names()
     known = {file.version: file.migration for file in files}
     states = [
         replace(migration, state="applied" if version in history else "pending")
@@ -209,14 +192,84 @@ class _File:
 
     migration: Migration
     path: Path
-    sql: str
+    text: str
 
     @property
     def version(self) -> str:
         return self.migration.version
 
 
-def _read_folder(folder: Path) -> list[_File]:
+class _History:
+    """What the database remembers of the migrations of one schema."""
+
+    def __init__(self, connection: _Connection, schema: str) -> None:
+        self._connection = connection
+        self._name = "schema_migrations" + ("" if schema == "public" else f"_{schema}")
+        self._table = sql.Identifier("supabase_migrations", self._name)
+
+    def names(self) -> dict[str, str]:
+        """Return the name of each recorded version."""
+        if not self._columns():
+            return {}
+        try:
+            # Older releases of the CLI kept no name: reading the row as JSON does not mind.
+            rows = self._execute(
+                "select h.version, coalesce(pg_catalog.to_jsonb(h) ->> 'name', '') from {} h"
+            )
+            return {str(version): str(name) for version, name in rows}
+        except pg.InsufficientPrivilege as error:
+            raise PermissionDeniedError(
+                f"the role {self._connection.info.user!r} may not read the history of migrations: "
+                "it needs usage on the schema supabase_migrations and select on its table "
+                f"{self._name}"
+            ) from error
+
+    def pending(self, files: list[_File]) -> list[_File]:
+        """Return the files that are not recorded."""
+        names = self.names()
+        return [file for file in files if file.version not in names]
+
+    def prepare(self) -> None:
+        """Make the table, or complete that of an older release of the CLI."""
+        if not {"version", "statements", "name"} <= self._columns():
+            self._execute("create schema if not exists supabase_migrations")
+            self._execute("create table if not exists {} (version text not null primary key)")
+            self._execute("alter table {} add column if not exists statements text[]")
+            self._execute("alter table {} add column if not exists name text")
+
+    def record(self, file: _File, statements: list[str]) -> None:
+        """Take note of a file that was applied."""
+        self._execute(
+            "insert into {} (version, statements, name) values (%s, %s, %s)",
+            [file.version, statements, file.migration.name],
+        )
+
+    def _columns(self) -> set[str]:
+        rows = self._connection.execute(
+            """
+            select a.attname
+            from pg_catalog.pg_attribute a
+            join pg_catalog.pg_class c on c.oid = a.attrelid
+            join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+            where n.nspname = 'supabase_migrations' and c.relname = %s
+                and a.attnum > 0 and not a.attisdropped
+            """,
+            [self._name],
+        )
+        return {str(name) for (name,) in rows}
+
+    def _execute(
+        self, statement: LiteralString, values: list[object] | None = None
+    ) -> psycopg.Cursor[tuple[object, ...]]:
+        return self._connection.execute(sql.SQL(statement).format(self._table), values)
+
+
+def _read_folder(folder: Path, schema: str) -> list[_File]:
+    if not _SCHEMA_NAME.fullmatch(schema):
+        raise ValueError(
+            f"schema {schema!r}: use up to 40 lower-case letters, digits and underscores, "
+            "and do not begin with pg_"
+        )
     if not folder.is_dir():
         raise MigrationError(str(folder), "there is no such folder of migrations")
     files: dict[str, _File] = {}
@@ -228,8 +281,10 @@ def _read_folder(folder: Path) -> list[_File]:
         if version in files:
             raise MigrationError(path.name, f"{files[version].path.name} has the same version")
         # No newline translation, no byte-order mark: the CLI records the text the same way.
-        sql = path.read_bytes().decode("utf-8-sig")
-        files[version] = _File(Migration(version, match["name"], "pending"), path, sql)
+        text = path.read_bytes().decode("utf-8-sig")
+        if schema != "public":
+            text = moved_to_schema(text, schema)
+        files[version] = _File(Migration(version, match["name"], "pending"), path, text)
     return list(files.values())
 
 
@@ -297,35 +352,32 @@ def _turn(connection: _Connection) -> Iterator[None]:
         yield
 
 
-def _apply_next(connection: _Connection, files: list[_File]) -> Migration | None:
+def _apply_next(connection: _Connection, history: _History, files: list[_File]) -> Migration | None:
     """Apply the oldest pending file; None when there is none left."""
     with _turn(connection):
-        pending = _pending(connection, files)
+        pending = history.pending(files)
         if not pending:
             return None
-        _apply(connection, pending[0])
+        _apply(connection, history, pending[0])
         connection.execute("notify pgrst, 'reload schema'")
     return replace(pending[0].migration, state="applied")
 
 
-def _apply(connection: _Connection, file: _File) -> None:
-    statements = split_statements(file.sql)
+def _apply(connection: _Connection, history: _History, file: _File) -> None:
+    statements = split_statements(file.text)
     for statement in statements:
         if statement.keyword in _TRANSACTION_WORDS:
             raise MigrationError(
                 file.path.name,
                 f"{statement.keyword!r}: a file is one transaction, and may not end or begin one",
             )
-    _execute_file(connection, file.path.name, file.sql)
-    connection.execute(
-        _RECORD,
-        [file.version, [statement.text for statement in statements], file.migration.name],
-    )
+    _execute_file(connection, file.path.name, file.text)
+    history.record(file, [statement.text for statement in statements])
 
 
-def _execute_file(connection: _Connection, name: str, sql: str) -> None:
+def _execute_file(connection: _Connection, name: str, text: str) -> None:
     try:
-        connection.execute(sql.encode())
+        connection.execute(text.encode())
     except pg.InsufficientPrivilege as error:
         raise PermissionDeniedError(f"{name}: {_first_line(error)}") from error
     except psycopg.OperationalError as error:
@@ -334,12 +386,12 @@ def _execute_file(connection: _Connection, name: str, sql: str) -> None:
             f"{name}: {_first_line(error)}; nothing of this file was kept, try again later"
         ) from error
     except psycopg.Error as error:
-        raise MigrationError(name, _first_line(error), line=_line_of(error, sql)) from error
+        raise MigrationError(name, _first_line(error), line=_line_of(error, text)) from error
 
 
-def _line_of(error: psycopg.Error, sql: str) -> int | None:
+def _line_of(error: psycopg.Error, text: str) -> int | None:
     position = error.diag.statement_position
-    return None if position is None else sql.count("\n", 0, int(position) - 1) + 1
+    return None if position is None else text.count("\n", 0, int(position) - 1) + 1
 
 
 def _lay_platform(connection: _Connection) -> None:
@@ -352,33 +404,14 @@ def _platform_stands(connection: _Connection) -> bool:
     return _truth(connection, _FIND_SUPABASE) or _truth(connection, _FIND_PLATFORM)
 
 
-def _pending(connection: _Connection, files: list[_File]) -> list[_File]:
-    history = _history(connection)
-    return [file for file in files if file.version not in history]
-
-
-def _history(connection: _Connection) -> dict[str, str]:
-    """Return the name of each recorded version."""
-    if not _truth(connection, _FIND_HISTORY):
-        return {}
-    try:
-        return {str(version): str(name) for version, name in connection.execute(_READ_HISTORY)}
-    except pg.InsufficientPrivilege as error:
-        raise PermissionDeniedError(
-            f"the role {connection.info.user!r} may not read the history of migrations: it needs "
-            "usage on the schema supabase_migrations and select on its table schema_migrations"
-        ) from error
-
-
-def _history_is_complete(connection: _Connection) -> bool:
-    return _truth(
-        connection,
-        """
-        select count(*) = 3 from pg_catalog.pg_attribute a
-        where a.attrelid = pg_catalog.to_regclass('supabase_migrations.schema_migrations')
-            and a.attname in ('version', 'statements', 'name') and not a.attisdropped
-        """,
-    )
+def _lay_schema(connection: _Connection, schema: str) -> None:
+    """Make a schema other than ``public``, which every database has, and let the API's roles in."""
+    if schema != "public":
+        name = sql.Identifier(schema)
+        connection.execute(sql.SQL("create schema if not exists {}").format(name))
+        connection.execute(
+            sql.SQL("grant usage on schema {} to authenticated, service_role").format(name)
+        )
 
 
 def _truth(connection: _Connection, query: str) -> bool:

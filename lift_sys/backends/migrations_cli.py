@@ -41,11 +41,20 @@ _Folder = Annotated[
         help="The folder of <14 digits>_name.sql files; this release's own by default.",
     ),
 ]
+_Schema = Annotated[
+    str,
+    typer.Option(help="Where the tables and functions go; made when missing, its history apart."),
+]
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
 @app.command()
-def up(database_url: _DatabaseUrl, migrations: _Folder = None, as_json: _Json = False) -> None:
+def up(
+    database_url: _DatabaseUrl,
+    migrations: _Folder = None,
+    schema: _Schema = "public",
+    as_json: _Json = False,
+) -> None:
     """Apply every pending migration. Safe to run from many places at once.
 
     Exit codes: 0 done or nothing to do, 1 failed.
@@ -53,12 +62,17 @@ def up(database_url: _DatabaseUrl, migrations: _Folder = None, as_json: _Json = 
     with _errors_on_stderr():
         from lift_sys.backends.migrations import migrate_up, packaged_migrations
 
-        applied = migrate_up(database_url, migrations or packaged_migrations())
+        applied = migrate_up(database_url, migrations or packaged_migrations(), schema=schema)
     _print(applied, as_json=as_json, when_empty="Nothing to apply.")
 
 
 @app.command()
-def status(database_url: _DatabaseUrl, migrations: _Folder = None, as_json: _Json = False) -> None:
+def status(
+    database_url: _DatabaseUrl,
+    migrations: _Folder = None,
+    schema: _Schema = "public",
+    as_json: _Json = False,
+) -> None:
     """Show which migrations the database has. Changes nothing.
 
     Exit codes: 0 none is pending, 3 some are, 1 failed.
@@ -66,7 +80,8 @@ def status(database_url: _DatabaseUrl, migrations: _Folder = None, as_json: _Jso
     with _errors_on_stderr():
         from lift_sys.backends.migrations import migration_status, packaged_migrations
 
-        found = migration_status(database_url, migrations or packaged_migrations())
+        folder = migrations or packaged_migrations()
+        found = migration_status(database_url, folder, schema=schema)
     _print(found, as_json=as_json, when_empty="No migrations.")
     if any(migration.state == "pending" for migration in found):
         raise typer.Exit(PENDING)

@@ -6,27 +6,39 @@ second calls the function. Nothing is left on the connection, so a transaction p
 between.
 """
 
-import asyncio
-import json
-import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 from typing import Any, Final, TypeVar
 
 import psycopg
-from psycopg import AsyncConnection, AsyncCursor, Connection, Cursor
-from psycopg.abc import PQGen
-from psycopg.conninfo import conninfo_to_dict
+from psycopg import AsyncCursor, Cursor
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import Escaping
-from psycopg_pool import AsyncConnectionPool, ConnectionPool, PoolClosed, PoolTimeout
+from pydantic_core import to_json
 
 from lift_sys.backends.call import Call, User
-from lift_sys.backends.errors import PermissionDeniedError, StoreClosedError
+from lift_sys.backends.connections import (
+    AsyncPool,
+    AsyncTimedConnection,
+    Pool,
+    TimedConnection,
+)
+from lift_sys.backends.errors import (
+    PermissionDeniedError,
+    SessionStoreError,
+    StoreClosedError,
+    StoreUnavailableError,
+)
+from lift_sys.backends.ownership import PerLoop, PerProcess
 from lift_sys.backends.remote import (
+    CLOSED,
     PASSING,
     Functions,
     Unanswered,
     arguments_json,
+    connection_lost,
     decoded,
     key_json,
     persist,
@@ -38,14 +50,8 @@ T = TypeVar("T")
 
 ROLE: Final = "authenticated"
 """The role under which row-level security holds a user to their own rows."""
-POOL_SIZE: Final = 10
-"""How many connections are kept at the most."""
-POOL_SECONDS: Final = 5.0
-"""How many seconds an attempt waits for a free connection."""
-IDLE_SECONDS: Final = 5.0
-"""How many seconds an idle connection has to show that it lives."""
-WAIT_INTERVAL: Final = 0.1
-"""How often, in seconds, a waiting thread looks up to see an interruption."""
+CONNECT_SECONDS: Final = 5
+"""How long making a connection may take, unless the URL says otherwise."""
 STATEMENT_SECONDS: Final = 8.0
 """How long a statement may take: the limit that hosted Supabase sets for a signed-in user."""
 
@@ -54,7 +60,9 @@ _LOGIN_REFUSED: Final = (
     "no pg_hba.conf entry",
     "no password supplied",
     "permission denied for database",
+    "is not permitted to log in",
 )
+_READ_ONLY: Final = "25006"
 
 
 class _Settings:
@@ -63,29 +71,32 @@ class _Settings:
     def __init__(
         self, url: str, functions: Functions, schema: str, budget: float, *, row_security: bool
     ) -> None:
-        self.url = url
+        try:
+            parts = conninfo_to_dict(url)
+        except psycopg.ProgrammingError as error:
+            # libpq's words might quote the password.
+            raise ValueError("url: is none that Postgres takes; see libpq's URIs") from error
         self.functions = functions
         self.schema = schema
         self.budget = budget
         self.row_security = row_security
-        parts = conninfo_to_dict(url)
+        self._text = cache(self._new_text)
         place = [parts.get(name) or "" for name in ("host", "hostaddr", "port", "dbname")]
         self.origin = f"postgresql:{':'.join(map(str, place))}:{schema}"
-        self.connection: Mapping[str, Any] = {
-            "autocommit": True,
-            "prepare_threshold": None,
-            "connect_timeout": parts.get("connect_timeout") or 5,
-            "client_encoding": "utf8",
-            "application_name": parts.get("application_name") or "lift-sys",
-        }
+        self.conninfo = make_conninfo(
+            url,
+            client_encoding="utf8",
+            connect_timeout=parts.get("connect_timeout") or CONNECT_SECONDS,
+            application_name=parts.get("application_name") or "lift-sys",
+        )
 
     def query(self, call: Call[Any], user: User) -> tuple[bytes, list[bytes]]:
         """Return the query, with places for the literals, and the literals."""
-        claims = json.dumps({"sub": user.user_id, "role": ROLE})
+        claims = {"sub": user.user_id, "role": ROLE}
         role = ROLE if self.row_security else "none"
         literals = [
             role.encode(),
-            claims.encode(),
+            to_json(claims),
             str(int(STATEMENT_SECONDS * 1000)).encode(),
             user.user_id.encode(),
             arguments_json(call),
@@ -94,7 +105,7 @@ class _Settings:
             literals.append(key_json(call))
         return self._text(call.name, len(literals) - 3), literals
 
-    def _text(self, name: str, count: int) -> bytes:
+    def _new_text(self, name: str, count: int) -> bytes:
         quoted = self.schema.replace('"', '""').replace("%", "%%")
         places = ", ".join(["%s"] * count)
         return (
@@ -104,24 +115,48 @@ class _Settings:
             f'select "{quoted}"."{name}{self.functions.suffix}"({places})'
         ).encode()
 
-    def explained(self, error: psycopg.Error) -> Exception:
-        """Return what `error` means: a refusal, or a failure that another attempt may not meet."""
-        code = error.sqlstate
-        if code is None or (code[:2] in ("08", "57") and code != "57014"):
-            # The connection is gone; what was sent on it may have been carried out before.
-            return Unanswered(_first_line(error), may_have_happened=code != "57P03")
-        if code in PASSING:
-            return Unanswered(_first_line(error), may_have_happened=False)
-        diagnosis = error.diag
-        word = diagnosis.message_primary or _first_line(error)
-        return refused(self.functions, code, word, diagnosis.message_detail)
+    @contextmanager
+    def explaining(
+        self,
+        pool: Pool | AsyncPool,
+        connection: TimedConnection | AsyncTimedConnection,
+    ) -> Iterator[None]:
+        """Raise what an error of psycopg means in its place."""
+        try:
+            yield
+        except psycopg.Error as error:
+            meaning = self.meaning(error)
+            if isinstance(meaning, Unanswered) and meaning.may_have_happened:
+                # The connection is lost, and the idle ones may lead to the same dead end.
+                pool.discard_idle()
+            if error.sqlstate == _READ_ONLY:
+                # A connection stays read-only when the database no longer is.
+                connection.pgconn.finish()
+            raise meaning from error
 
-    def diagnosed(self, failure: Exception) -> Exception:
-        """Return what it means that no connection can be had."""
-        text = _first_line(failure)
-        if any(phrase in text for phrase in _LOGIN_REFUSED):
-            return PermissionDeniedError(text)
-        return Unanswered(text, may_have_happened=False)
+    def meaning(self, error: psycopg.Error) -> Unanswered | SessionStoreError:
+        """Return what `error` means: a refusal, or a failure that another attempt may not meet."""
+        code, line = error.sqlstate, _first_line(error)
+        if code is None:
+            if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+                return Unanswered(line, may_have_happened=True)
+            return StoreUnavailableError(f"{line}; nothing was written")
+        if connection_lost(code):
+            return Unanswered(line, may_have_happened=True)
+        if code in PASSING:
+            return Unanswered(line, may_have_happened=False)
+        word = error.diag.message_primary or line
+        return refused(self.functions, code, word, error.diag.message_detail)
+
+    def unreached(self, error: psycopg.Error) -> Unanswered | SessionStoreError:
+        """Return what it means that no connection can be made. libpq gives no code here."""
+        line = _first_line(error)
+        if any(phrase in line for phrase in _LOGIN_REFUSED):
+            return PermissionDeniedError(line)
+        if line.endswith("does not exist"):
+            kind = PermissionDeniedError if "role" in line else StoreUnavailableError
+            return kind(f"{line}; see the URL")
+        return Unanswered(line, may_have_happened=False)
 
 
 class PostgresBackend:
@@ -131,7 +166,7 @@ class PostgresBackend:
         url: ``postgresql://``, anything that libpq takes.
         functions: the domain's.
         schema: where the functions are.
-        pool_size: how many connections are kept at the most.
+        pool_size: how many connections there are at the most.
         budget: for how many seconds a call goes on trying.
         row_security: whether calls run as the role ``authenticated``, under row-level security;
             the role that logs in has to be a member of it.
@@ -149,18 +184,8 @@ class PostgresBackend:
     ) -> None:
         self._settings = _Settings(url, functions, schema, budget, row_security=row_security)
         self.origin = self._settings.origin
-        self._lock = threading.Lock()
         self._closed = False
-        self._reached = False
-        self._checking = threading.Lock()
-        self._pool = ConnectionPool(
-            url,
-            connection_class=_Connection,
-            kwargs=dict(self._settings.connection),
-            min_size=0,
-            max_size=pool_size,
-            open=False,
-        )
+        self._pools = PerProcess(lambda: Pool(pool_size, self._connect))
 
     def execute(self, call: Call[T], user: User) -> T:
         """Carry out `call` in one round trip and return its answer.
@@ -173,70 +198,42 @@ class PostgresBackend:
             OutcomeUnknownError: a write that may have happened was not answered.
             SessionStoreError: what the function refused.
         """
-        self._open()
-        query, literals = self._settings.query(call, user)
+        if self._closed:
+            raise StoreClosedError(CLOSED)
+        settings, pool = self._settings, self._pools.get()
+        query, literals = settings.query(call, user)
 
         def attempt(seconds: float) -> T:
-            return decoded(call, self._attempt(query, literals, seconds))
+            with (
+                pool.connection(time.monotonic() + seconds) as connection,
+                settings.explaining(pool, connection),
+            ):
+                answer = _answer(connection.execute(_filled(connection, query, literals)))
+            return decoded(call, answer)
 
-        return persist(attempt, call, self._settings.budget)
+        return persist(attempt, call, settings.budget)
 
     def close(self) -> None:
-        """Close the connections. Further calls raise ``StoreClosedError``."""
-        with self._lock:
-            self._closed = True
-        self._pool.close()
+        """Close the connections: those in use once the calls under way have ended.
 
-    def _open(self) -> None:
-        with self._lock:
-            if self._closed:
-                raise StoreClosedError("the store was closed; open a new one")
-            if self._pool.closed:
-                self._pool.open()
+        Further calls raise ``StoreClosedError``.
+        """
+        self._closed = True
+        pool = self._pools.known()
+        if pool is not None:
+            pool.close()
 
-    def _attempt(self, query: bytes, literals: list[bytes], seconds: float) -> bytes:
-        deadline = time.monotonic() + seconds
+    def _connect(self) -> TimedConnection:
         try:
-            with self._pool.connection(timeout=min(seconds, POOL_SECONDS)) as connection:
-                self._reached = True
-                connection.deadline = deadline
-                try:
-                    return _answer(connection.execute(_filled(connection, query, literals)))
-                except psycopg.errors._WaitTimeout:
-                    connection.close()
-                    raise
-        except PoolTimeout as error:
-            raise self._unreached(error) from error
-        except PoolClosed as error:
-            raise StoreClosedError("the store was closed; open a new one") from error
+            return TimedConnection.connect(
+                self._settings.conninfo, autocommit=True, prepare_threshold=None
+            )
         except psycopg.Error as error:
-            meaning = self._settings.explained(error)
-            if isinstance(meaning, Unanswered):
-                self._discard_dead()
-            raise meaning from error
-
-    def _unreached(self, error: PoolTimeout) -> Exception:
-        """Tell a server that refuses the login from one that is busy: the pool does not say."""
-        if not self._reached:
-            try:
-                psycopg.connect(self._settings.url, connect_timeout=2).close()
-            except psycopg.Error as failure:
-                return self._settings.diagnosed(failure)
-        return self._settings.diagnosed(error)
-
-    def _discard_dead(self) -> None:
-        """After a restart of the server every idle connection is dead: find that out at once."""
-        if self._checking.acquire(blocking=False):
-            try:
-                self._pool.check()
-            except (PoolTimeout, PoolClosed):
-                pass  # the next attempt finds out itself
-            finally:
-                self._checking.release()
+            raise self._settings.unreached(error) from error
 
 
 class AsyncPostgresBackend:
-    """``PostgresBackend`` for asyncio; belongs to the loop of its first call."""
+    """``PostgresBackend`` for asyncio; belongs to one loop at a time."""
 
     def __init__(
         self,
@@ -250,128 +247,44 @@ class AsyncPostgresBackend:
     ) -> None:
         self._settings = _Settings(url, functions, schema, budget, row_security=row_security)
         self.origin = self._settings.origin
-        self._pool_size = pool_size
-        self._opening = asyncio.Lock()
         self._closed = False
-        self._reached = False
-        self._checking = False
-        self._pool: AsyncConnectionPool[_AsyncConnection] | None = None
+        self._pools = PerLoop(
+            lambda: AsyncPool(pool_size, self._connect), abandon=AsyncPool.discard_idle
+        )
 
     async def execute(self, call: Call[T], user: User) -> T:
         """Carry out `call` in one round trip and return its answer. See ``PostgresBackend``."""
-        pool = await self._open()
-        query, literals = self._settings.query(call, user)
+        if self._closed:
+            raise StoreClosedError(CLOSED)
+        settings, pool = self._settings, self._pools.get()
+        query, literals = settings.query(call, user)
 
         async def attempt(seconds: float) -> T:
-            return decoded(call, await self._attempt(pool, query, literals, seconds))
+            async with pool.connection(time.monotonic() + seconds) as connection:
+                with settings.explaining(pool, connection):
+                    answer = _answer(await connection.execute(_filled(connection, query, literals)))
+            return decoded(call, answer)
 
-        return await persist_async(attempt, call, self._settings.budget)
+        return await persist_async(attempt, call, settings.budget)
 
     async def close(self) -> None:
-        """Close the connections. Further calls raise ``StoreClosedError``."""
+        """Close the connections. See ``PostgresBackend.close``."""
+        pool = self._pools.known()
         self._closed = True
-        if self._pool is not None:
-            await self._pool.close()
+        if pool is not None:
+            pool.close()
 
-    async def _open(self) -> "AsyncConnectionPool[_AsyncConnection]":
-        if self._closed:
-            raise StoreClosedError("the store was closed; open a new one")
-        if self._pool is None:
-            async with self._opening:
-                if self._pool is None:
-                    # Made here and not in the constructor, because it takes hold of the loop.
-                    pool = AsyncConnectionPool(
-                        self._settings.url,
-                        connection_class=_AsyncConnection,
-                        kwargs=dict(self._settings.connection),
-                        min_size=0,
-                        max_size=self._pool_size,
-                        open=False,
-                    )
-                    await pool.open()
-                    self._pool = pool
-        return self._pool
-
-    async def _attempt(
-        self,
-        pool: "AsyncConnectionPool[_AsyncConnection]",
-        query: bytes,
-        literals: list[bytes],
-        seconds: float,
-    ) -> bytes:
-        deadline = time.monotonic() + seconds
+    async def _connect(self) -> AsyncTimedConnection:
         try:
-            async with pool.connection(timeout=min(seconds, POOL_SECONDS)) as connection:
-                self._reached = True
-                connection.deadline = deadline
-                try:
-                    return _answer(await connection.execute(_filled(connection, query, literals)))
-                except psycopg.errors._WaitTimeout:
-                    await connection.close()
-                    raise
-        except PoolTimeout as error:
-            raise await self._unreached(error) from error
-        except PoolClosed as error:
-            raise StoreClosedError("the store was closed; open a new one") from error
+            return await AsyncTimedConnection.connect(
+                self._settings.conninfo, autocommit=True, prepare_threshold=None
+            )
         except psycopg.Error as error:
-            meaning = self._settings.explained(error)
-            if isinstance(meaning, Unanswered):
-                await self._discard_dead(pool)
-            raise meaning from error
-
-    async def _unreached(self, error: PoolTimeout) -> Exception:
-        if not self._reached:
-            try:
-                connection = await AsyncConnection.connect(self._settings.url, connect_timeout=2)
-                await connection.close()
-            except psycopg.Error as failure:
-                return self._settings.diagnosed(failure)
-        return self._settings.diagnosed(error)
-
-    async def _discard_dead(self, pool: "AsyncConnectionPool[_AsyncConnection]") -> None:
-        if not self._checking:
-            self._checking = True
-            try:
-                await pool.check()
-            except (PoolTimeout, PoolClosed):
-                pass  # the next attempt finds out itself
-            finally:
-                self._checking = False
-
-
-class _Connection(Connection[Any]):
-    """A connection that waits for an answer until its deadline, a ``time.monotonic`` instant."""
-
-    deadline: float | None = None
-
-    def wait(
-        self, gen: "PQGen[T]", interval: float = WAIT_INTERVAL, timeout: float | None = None
-    ) -> T:
-        return super().wait(gen, interval, timeout or _seconds_until(self.deadline))
-
-
-class _AsyncConnection(AsyncConnection[Any]):
-    """``_Connection`` for asyncio."""
-
-    deadline: float | None = None
-
-    async def wait(
-        self,
-        gen: "PQGen[T]",
-        interval: float = WAIT_INTERVAL,
-        timeout: float | None = None,  # noqa: ASYNC109  # psycopg's signature
-    ) -> T:
-        return await super().wait(gen, interval, timeout or _seconds_until(self.deadline))
-
-
-def _seconds_until(deadline: float | None) -> float:
-    if deadline is None:
-        return IDLE_SECONDS
-    return max(0.05, deadline - time.monotonic())
+            raise self._settings.unreached(error) from error
 
 
 def _filled(
-    connection: "Connection[Any] | AsyncConnection[Any]", query: bytes, literals: list[bytes]
+    connection: TimedConnection | AsyncTimedConnection, query: bytes, literals: list[bytes]
 ) -> bytes:
     escaping = Escaping(connection.pgconn)
     return query % tuple(bytes(escaping.escape_literal(literal)) for literal in literals)

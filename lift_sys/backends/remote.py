@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any, Final, TypeAlias, TypeVar
 
 from pydantic import ValidationError
@@ -23,6 +24,7 @@ from tenacity import (
     stop_before_delay,
     wait_random_exponential,
 )
+from tenacity.stop import stop_base
 
 from lift_sys.backends.call import Call, Encoded, WriteKey
 from lift_sys.backends.errors import (
@@ -30,6 +32,7 @@ from lift_sys.backends.errors import (
     PermissionDeniedError,
     SchemaOutdatedError,
     SessionStoreError,
+    StoreClosedError,
     StoreUnavailableError,
 )
 from lift_sys.backends.instants import format_instant
@@ -41,7 +44,10 @@ BUDGET: Final = 30.0
 ATTEMPT: Final = 10.0
 """How many seconds one attempt may take."""
 
-_SHORTEST: Final = 0.05
+CLOSED: Final = "the store was closed; open a new one"
+
+SHORTEST: Final = 0.05
+"""How many seconds an attempt has in any case."""
 
 Refusal: TypeAlias = Callable[[Mapping[str, Any]], SessionStoreError]
 """Makes the error for what a database function refused, from the detail it gave."""
@@ -116,62 +122,102 @@ def persist(attempt: Callable[[float], T], call: Call[T], budget: float) -> T:
         OutcomeUnknownError: a write was not answered, and may have been carried out.
         SessionStoreError: what an attempt was answered with.
     """
-    progress = _Progress(budget)
+    progress = _Progress(call, budget)
 
     def once() -> T:
         with progress.noted():
             return attempt(progress.time_left())
 
     try:
-        return Retrying(**_POLICY, stop=stop_before_delay(budget))(once)
-    except Unanswered as last:
-        raise progress.verdict(call, last) from last.__cause__
+        try:
+            return once()  # most calls end here, before the machinery is set up
+        except Unanswered as failure:
+            first = [failure]
+
+        def again() -> T:
+            if first:
+                raise first.pop()
+            return once()
+
+        return Retrying(**_POLICY, stop=progress.stop())(again)
+    except (Unanswered, SessionStoreError) as last:
+        raise progress.verdict(last) from last.__cause__
 
 
 async def persist_async(
     attempt: Callable[[float], Awaitable[T]], call: Call[T], budget: float
 ) -> T:
     """Make attempts until one is answered or the budget is spent. See ``persist``."""
-    progress = _Progress(budget)
+    progress = _Progress(call, budget)
 
     async def once() -> T:
         with progress.noted():
             return await attempt(progress.time_left())
 
     try:
-        return await AsyncRetrying(**_POLICY, stop=stop_before_delay(budget))(once)
-    except Unanswered as last:
-        raise progress.verdict(call, last) from last.__cause__
+        try:
+            return await once()
+        except Unanswered as failure:
+            first = [failure]
+
+        async def again() -> T:
+            if first:
+                raise first.pop()
+            return await once()
+
+        return await AsyncRetrying(**_POLICY, stop=progress.stop())(again)
+    except (Unanswered, SessionStoreError) as last:
+        raise progress.verdict(last) from last.__cause__
 
 
 class _Progress:
     """How far the attempts at one call have come."""
 
-    def __init__(self, budget: float) -> None:
-        self._deadline = time.monotonic() + budget
+    def __init__(self, call: Call[Any], budget: float) -> None:
+        self._call = call
+        self._started = time.monotonic()
         self._budget = budget
+        self._attempts = 0
         self._doubt = False
 
     def time_left(self) -> float:
-        return max(_SHORTEST, min(ATTEMPT, self._deadline - time.monotonic()))
+        return max(SHORTEST, min(ATTEMPT, self._left()))
+
+    def stop(self) -> stop_base:
+        return stop_before_delay(max(0.0, self._left()))
+
+    def _left(self) -> float:
+        return self._started + self._budget - time.monotonic()
 
     @contextmanager
     def noted(self) -> Iterator[None]:
+        self._attempts += 1
         try:
             yield
         except Unanswered as failure:
-            self._doubt |= failure.may_have_happened
+            self._doubt |= self._call.writes and failure.may_have_happened
             raise
 
-    def verdict(self, call: Call[Any], last: Unanswered) -> SessionStoreError:
-        if call.writes and self._doubt:
+    def verdict(self, last: Unanswered | SessionStoreError) -> SessionStoreError:
+        """Return what to tell the caller: a refusal of this attempt says nothing of earlier ones.
+
+        Unless it came from the function itself, which would have recognised the write.
+        """
+        if isinstance(last, SessionStoreError) and not (self._doubt and type(last) in _SILENT):
+            return last
+        seconds = time.monotonic() - self._started
+        tried = f"attempts: {self._attempts} in {seconds:.1f} s"
+        if self._doubt:
             return OutcomeUnknownError(
-                f"{last} (tried for {self._budget:g} s); the write may have happened: "
-                "repeat it with its idempotency key"
+                f"{last} ({tried}); the write may have happened: repeat it with its idempotency key"
             )
-        return StoreUnavailableError(
-            f"{last} (tried for {self._budget:g} s); nothing was written: try again"
-        )
+        return StoreUnavailableError(f"{last} ({tried}); nothing was written: try again")
+
+
+_SILENT: Final = frozenset(
+    {PermissionDeniedError, SchemaOutdatedError, StoreClosedError, StoreUnavailableError}
+)
+"""What an attempt may end with without having looked at what is stored."""
 
 
 def refused(functions: Functions, code: str, word: str, detail: str | None) -> SessionStoreError:
@@ -184,38 +230,67 @@ def refused(functions: Functions, code: str, word: str, detail: str | None) -> S
         detail: JSON text, where the domain's function refused.
     """
     if code.startswith("PT") and word in functions.refusals:
-        return functions.refusals[word](json.loads(detail or "{}"))
-    if code in _MISSING:
-        return SchemaOutdatedError(f"{word}; {functions.remedy}")
+        try:
+            return functions.refusals[word](json.loads(detail or ""))
+        except (KeyError, TypeError, ValueError):
+            pass  # the word is this release's, and what it says is not
+    if code in _OUTDATED or code.startswith("PT"):
+        return SchemaOutdatedError(f"{word} ({code}); {functions.remedy}")
     if code in _DENIED:
         return PermissionDeniedError(f"{word} ({code})")
     return StoreUnavailableError(f"{word} ({code}); nothing was written")
 
 
-_MISSING: Final = frozenset(
-    {"42883", "42P01", "42703", "3F000", "PGRST106", "PGRST202", "PGRST203", "PGRST205"}
+_OUTDATED: Final = frozenset(
+    {
+        "22023",  # invalid_parameter_value: the role "authenticated" is not there
+        "23514",  # check_violation: a value that this release knows is news to the database
+        "3F000",  # invalid_schema_name
+        "42703",  # undefined_column
+        "42725",  # ambiguous_function
+        "42804",  # datatype_mismatch
+        "42883",  # undefined_function
+        "42P01",  # undefined_table
+        "PGRST106",  # the schema is not exposed
+        "PGRST202",  # no such function
+        "PGRST203",  # several such functions
+        "PGRST205",  # no such table
+    }
 )
-"""A function, a table, a column or a schema is not there."""
+"""Something is not there, or not as this release has it."""
 _DENIED: Final = frozenset(
-    {"42501", "28000", "28P01", "PGRST301", "PGRST302", "PGRST303", "PGRST300"}
+    {
+        "28000",  # invalid_authorization_specification
+        "28P01",  # invalid_password
+        "42501",  # insufficient_privilege
+        "PGRST300",  # the server has no secret to check a token with
+        "PGRST301",  # the token cannot be read, or is not valid
+        "PGRST302",  # there is no token
+        "PGRST303",  # a claim of the token does not hold
+    }
 )
 """A grant is missing, or a token or a password is wrong."""
 PASSING: Final = frozenset(
     {
-        "40001",
-        "40P01",
-        "53000",
-        "53100",
-        "53200",
-        "53300",
-        "53400",
-        "57P01",
-        "57P02",
-        "57P03",
-        "25006",
+        "40001",  # serialization_failure
+        "40P01",  # deadlock_detected
+        "53000",  # insufficient_resources
+        "53100",  # disk_full
+        "53200",  # out_of_memory
+        "53300",  # too_many_connections
+        "55P03",  # lock_not_available
+        "57P03",  # cannot_connect_now
     }
 )
-"""SQLSTATEs of what another attempt may not meet; the statement was rolled back."""
+"""SQLSTATEs of what another attempt may not meet; the statement was rolled back, or never ran."""
+LOST: Final = frozenset({"57P01", "57P02", "57P04", "57P05"})
+"""SQLSTATEs with which a server ends a connection, and those of class 08; the statement may have
+been carried out."""
+
+
+def connection_lost(code: str) -> bool:
+    """Say whether a SQLSTATE tells of a connection that ended."""
+    return code.startswith("08") or code in LOST
 
 
 def _wait(state: RetryCallState) -> float:
@@ -233,15 +308,23 @@ _POLICY: Final[dict[str, Any]] = {
 
 
 def _encode(value: Any) -> bytes:
-    if isinstance(value, Encoded):
-        return value.json
-    if isinstance(value, list):
-        return b"[" + b",".join(map(_encode, value)) + b"]"
-    if isinstance(value, datetime):
+    kind = type(value)
+    if kind is Encoded:
+        encoded: bytes = value.json
+        return encoded
+    if kind is list:
+        return b"[%s]" % b",".join(map(_encode, value))
+    if kind is datetime:
         return b'"%s"' % format_instant(value).encode()
-    if is_dataclass(value):
-        members = (
-            b'"%s":%s' % (f.name.encode(), _encode(getattr(value, f.name))) for f in fields(value)
-        )
-        return b"{" + b",".join(members) + b"}"
-    return to_json(value)
+    names = _member_names(kind)  # type: ignore[arg-type]  # mypy takes no class for hashable
+    if names is None:
+        return to_json(value)
+    return b"{%s}" % b",".join([key + _encode(getattr(value, name)) for name, key in names])
+
+
+@cache
+def _member_names(kind: type) -> list[tuple[str, bytes]] | None:
+    """Return the fields of a dataclass, each with the JSON text of its key; None for others."""
+    if not is_dataclass(kind):
+        return None
+    return [(field.name, to_json(field.name) + b":") for field in fields(kind)]

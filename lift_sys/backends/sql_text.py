@@ -58,6 +58,19 @@ def split_statements(sql: str) -> list[Statement]:
     return [statement for statement in statements if statement.text]
 
 
+def moved_to_schema(sql: str, schema: str) -> str:
+    """Return an SQL file of ours with another schema in the place of ``public``.
+
+    Names are replaced in function bodies too, where they are qualified as everywhere.
+
+    Args:
+        sql: names what is in ``public`` and in ``lift_sys_internal`` with the schema before it.
+        schema: a name without quotes in it.
+    """
+    sql = re.sub(r"\bpublic\.(?=\w)", f'"{schema}".', sql)
+    return re.sub(r"\blift_sys_internal\b", f'"{schema}_internal"', sql)
+
+
 class _Nesting:
     """How deep inside parentheses or a ``begin atomic`` body the lexer is."""
 

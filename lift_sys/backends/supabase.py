@@ -6,7 +6,9 @@ posted as the JSON text it is, and the answer is handed on undecoded.
 
 import email.utils
 import threading
-from collections.abc import Mapping
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Final, TypeVar
@@ -18,27 +20,36 @@ from supabase import AsyncClient, AsyncClientOptions, Client, ClientOptions
 
 from lift_sys.backends.call import Call, User
 from lift_sys.backends.errors import PermissionDeniedError, StoreClosedError
+from lift_sys.backends.ownership import PerLoop, PerProcess
 from lift_sys.backends.remote import (
+    CLOSED,
     PASSING,
+    SHORTEST,
     Functions,
     Unanswered,
     arguments_json,
+    connection_lost,
     decoded,
     key_json,
     persist,
     persist_async,
     refused,
 )
+from lift_sys.backends.turns import AsyncTurns, Turns
 
 T = TypeVar("T")
 
-CONNECTIONS: Final = 50
-"""How many connections are open at the most."""
-CHILDREN: Final = 256
-"""For how many tokens the client is kept ready."""
+CONNECTIONS: Final = 20
+"""How many requests are under way at the most. PostgREST itself has ten connections by default, and
+the HTTP client sorts through all that wait each time one ends."""
+TOKENS: Final = 256
+"""For how many tokens the headers are kept ready."""
 _TRY_AGAIN: Final = frozenset({408, 425, 429, 502, 503, 504})
-_NOT_DONE: Final = frozenset({429, 503})
-"""Statuses of a request that was turned away before anything was done."""
+_NEVER_RAN: Final = frozenset({"PGRST000", "PGRST002", "PGRST003"})
+"""PostgREST had no connection to the database, no schema yet, or no free connection in time."""
+_LOST: Final = ("PGRST001", "")
+"""PostgREST lost its connection to the database, maybe after the commit. Where that happens during
+a call, it answers 400 with a code and a message that are empty."""
 
 
 class _Settings:
@@ -47,13 +58,14 @@ class _Settings:
     def __init__(
         self, url: str, key: str, functions: Functions, schema: str, budget: float
     ) -> None:
-        self.url = url.rstrip("/")
+        self.url = _checked_url(url)
+        if not _fits_header(key):
+            raise ValueError("key: holds characters that no API key has")
         self.key = key
         self.functions = functions
         self.schema = schema
         self.budget = budget
         self.origin = f"supabase:{self.url}:{schema}"
-        self.limits = httpx.Limits(max_connections=CONNECTIONS)
 
     def body(self, call: Call[Any], user: User) -> bytes:
         """Return the JSON text that is posted: the function's arguments by name."""
@@ -64,11 +76,17 @@ class _Settings:
         return b'{"p_user_id":%s,"p_arguments":%s}' % (user_id, arguments)
 
     def path(self, call: Call[Any]) -> str:
-        """Return where it is posted to, below the REST interface."""
+        """Return where it is posted to."""
         return f"{self.url}/rest/v1/rpc/{call.name}{self.functions.suffix}"
 
-    def headers(self, client: SyncPostgrestClient | AsyncPostgrestClient) -> dict[str, str]:
-        """Return the headers that a child client sends, for JSON text as the body."""
+    def headers(
+        self, client: SyncPostgrestClient | AsyncPostgrestClient, access_token: str | None
+    ) -> dict[str, str]:
+        """Return the headers that a child client, this caller's alone, sends for a user."""
+        if access_token is not None:
+            if not _fits_header(access_token):
+                raise PermissionDeniedError("the access token is empty, or no token at all")
+            client.auth(access_token)
         return {**client.headers, "Content-Type": "application/json"}
 
     def answer(self, response: httpx.Response) -> bytes:
@@ -78,30 +96,34 @@ class _Settings:
             Unanswered: another attempt may be answered otherwise.
             SessionStoreError: what the project refused.
         """
-        status, content = response.status_code, response.content
-        if status == httpx.codes.OK:
+        if response.status_code == httpx.codes.OK:
             if _is_json(response):
-                return content
+                return response.content
             raise Unanswered(
                 f"{self.url} answered with {_kind(response)} instead of JSON; "
                 "something in between answered in its place",
                 may_have_happened=True,
             )
-        error = _error(response)
+        raise self._refusal(response)
+
+    def _refusal(self, response: httpx.Response) -> Exception:
+        status, error = response.status_code, _error(response)
         code = str(error.get("code") or "")
-        word = str(error.get("message") or f"{self.url} answered {status} {response.reason_phrase}")
-        if not code.startswith("PT") and (status in _TRY_AGAIN or code in PASSING):
-            raise Unanswered(
-                word,
-                may_have_happened=not (status in _NOT_DONE or code in PASSING),
-                pause=_pause(response),
-            )
-        if status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
-            raise PermissionDeniedError(f"{word} ({code or status})")
-        if not code and status >= httpx.codes.INTERNAL_SERVER_ERROR:
-            raise Unanswered(word, may_have_happened=True)
-        details = error.get("details")
-        raise refused(self.functions, code or str(status), word, details and str(details))
+        said = f"{self.url} answered {status} {response.reason_phrase}".rstrip()
+        word = str(error.get("message") or said)
+        if code in PASSING or code in _NEVER_RAN:
+            return Unanswered(word, may_have_happened=False, pause=_pause(response))
+        if error.get("code") in _LOST or connection_lost(code):
+            return Unanswered(word, may_have_happened=True, pause=_pause(response))
+        if code.startswith("PT"):
+            return refused(self.functions, code, word, _text(error.get("details")))
+        if status in _TRY_AGAIN or (not code and status >= httpx.codes.INTERNAL_SERVER_ERROR):
+            done = status != httpx.codes.TOO_MANY_REQUESTS and not _turned_away(response)
+            return Unanswered(word, may_have_happened=done, pause=_pause(response))
+        names_no_role = code == "22023" and word.startswith("role ")  # the token does, that is
+        if status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN) or names_no_role:
+            return PermissionDeniedError(f"{word} ({code or status})")
+        return refused(self.functions, code or str(status), word, _text(error.get("details")))
 
     def unanswered(self, error: httpx.HTTPError) -> Unanswered:
         """Return what a failed request means: one that never left was not carried out."""
@@ -110,6 +132,63 @@ class _Settings:
         )
         reason = f"{self.url}: {type(error).__name__}: {error}".rstrip(": ")
         return Unanswered(reason, may_have_happened=not never_left)
+
+
+class _Link:
+    """One HTTP client, which closes once it is told to and the last request has ended.
+
+    httpx itself would cut the requests under way, and leave their writes in doubt.
+    """
+
+    def __init__(self, settings: _Settings) -> None:
+        self._http = httpx.Client(http2=False)
+        client = Client(
+            settings.url,
+            settings.key,
+            ClientOptions(
+                httpx_client=self._http,
+                auto_refresh_token=False,
+                persist_session=False,
+                postgrest_client_retry=False,
+            ),
+        )
+        self.headers = lru_cache(TOKENS)(
+            lambda token: settings.headers(client.schema(settings.schema), token)
+        )
+        self._turns = Turns(CONNECTIONS)
+        self._lock = threading.Lock()
+        self._closing = False
+        self._under_way = 0
+
+    @contextmanager
+    def client(self, deadline: float) -> Iterator[httpx.Client]:
+        """Lend the client for one request, which is to begin before `deadline`.
+
+        Raises:
+            StoreClosedError: it was closed.
+            Unanswered: others had it until then.
+        """
+        with self._turns.taken(deadline):
+            with self._lock:
+                if self._closing:
+                    raise StoreClosedError(CLOSED)
+                self._under_way += 1
+            try:
+                yield self._http
+            finally:
+                self._end(1)
+
+    def close(self) -> None:
+        """Close the client, now or after the last request."""
+        self._closing = True
+        self._end(0)
+
+    def _end(self, requests: int) -> None:
+        with self._lock:
+            self._under_way -= requests
+            is_last = self._closing and not self._under_way
+        if is_last:
+            self._http.close()
 
 
 class SupabaseBackend:
@@ -121,6 +200,9 @@ class SupabaseBackend:
         functions: the domain's.
         schema: where the functions are; has to be exposed by the project.
         budget: for how many seconds a call goes on trying.
+
+    Raises:
+        ValueError: the URL or the key cannot be one.
     """
 
     def __init__(
@@ -128,11 +210,8 @@ class SupabaseBackend:
     ) -> None:
         self._settings = _Settings(url, key, functions, schema, budget)
         self.origin = self._settings.origin
-        self._lock = threading.Lock()
         self._closed = False
-        self._http: httpx.Client | None = None
-        self._client: Client | None = None
-        self._child = lru_cache(CHILDREN)(self._new_child)
+        self._links = PerProcess(lambda: _Link(self._settings))
 
     def execute(self, call: Call[T], user: User) -> T:
         """Carry out `call` with one request and return its answer.
@@ -146,52 +225,85 @@ class SupabaseBackend:
             SessionStoreError: what the function refused.
         """
         if self._closed:
-            raise StoreClosedError("the store was closed; open a new one")
-        child = self._child(user.access_token)
-        path, headers = self._settings.path(call), self._settings.headers(child)
-        body = self._settings.body(call, user)
+            raise StoreClosedError(CLOSED)
+        settings, link = self._settings, self._links.get()
+        path, headers = settings.path(call), link.headers(user.access_token)
+        body = settings.body(call, user)
 
         def attempt(seconds: float) -> T:
-            try:
-                response = child.session.post(path, content=body, headers=headers, timeout=seconds)
-            except httpx.HTTPError as error:
-                raise self._settings.unanswered(error) from error
-            except RuntimeError as error:  # what httpx says of a closed client
-                raise StoreClosedError("the store was closed; open a new one") from error
-            return decoded(call, self._settings.answer(response))
+            deadline = time.monotonic() + seconds
+            with link.client(deadline) as client:
+                left = max(SHORTEST, deadline - time.monotonic())
+                try:
+                    response = client.post(path, content=body, headers=headers, timeout=left)
+                except httpx.HTTPError as error:
+                    raise settings.unanswered(error) from error
+            return decoded(call, settings.answer(response))
 
-        return persist(attempt, call, self._settings.budget)
+        return persist(attempt, call, settings.budget)
 
     def close(self) -> None:
-        """Close the connections. Further calls raise ``StoreClosedError``."""
-        with self._lock:
-            self._closed = True
-            if self._http is not None:
-                self._http.close()
+        """Close the connections, once the calls under way have ended.
 
-    def _new_child(self, access_token: str | None) -> SyncPostgrestClient:
-        """Return a client that shares the connections and has headers of its own."""
-        with self._lock:
-            if self._closed:
-                raise StoreClosedError("the store was closed; open a new one")
-            if self._client is None:
-                self._http = httpx.Client(http2=False, limits=self._settings.limits)
-                self._client = Client(
-                    self._settings.url,
-                    self._settings.key,
-                    ClientOptions(
-                        httpx_client=self._http,
-                        auto_refresh_token=False,
-                        persist_session=False,
-                        postgrest_client_retry=False,
-                    ),
-                )
-            child = self._client.schema(self._settings.schema)
-        return child if access_token is None else child.auth(access_token)
+        Further calls raise ``StoreClosedError``.
+        """
+        self._closed = True
+        link = self._links.known()
+        if link is not None:
+            link.close()
+
+
+class _AsyncLink:
+    """``_Link`` for one event loop."""
+
+    def __init__(self, settings: _Settings) -> None:
+        self._http = httpx.AsyncClient(http2=False)
+        client = AsyncClient(
+            settings.url,
+            settings.key,
+            AsyncClientOptions(
+                httpx_client=self._http,
+                auto_refresh_token=False,
+                persist_session=False,
+                postgrest_client_retry=False,
+            ),
+        )
+        self.headers = lru_cache(TOKENS)(
+            lambda token: settings.headers(client.schema(settings.schema), token)
+        )
+        self._turns = AsyncTurns(CONNECTIONS)
+        self._closing = False
+        self._under_way = 0
+
+    @asynccontextmanager
+    async def client(self, deadline: float) -> AsyncIterator[httpx.AsyncClient]:
+        """Lend the client for one request. See ``_Link.client``."""
+        async with self._turns.taken(deadline):
+            if self._closing:
+                raise StoreClosedError(CLOSED)
+            self._under_way += 1
+            try:
+                yield self._http
+            finally:
+                await self._end(1)
+
+    async def close(self) -> None:
+        """Close the client, now or after the last request."""
+        self._closing = True
+        await self._end(0)
+
+    def abandon(self) -> None:
+        """Lend no more; without its loop nothing can close the sockets in good order."""
+        self._closing = True
+
+    async def _end(self, requests: int) -> None:
+        self._under_way -= requests
+        if self._closing and not self._under_way:
+            await self._http.aclose()
 
 
 class AsyncSupabaseBackend:
-    """``SupabaseBackend`` for asyncio; belongs to the loop of its first call."""
+    """``SupabaseBackend`` for asyncio; belongs to one loop at a time."""
 
     def __init__(
         self, url: str, key: str, functions: Functions, *, schema: str, budget: float
@@ -199,53 +311,48 @@ class AsyncSupabaseBackend:
         self._settings = _Settings(url, key, functions, schema, budget)
         self.origin = self._settings.origin
         self._closed = False
-        self._http: httpx.AsyncClient | None = None
-        self._client: AsyncClient | None = None
-        self._child = lru_cache(CHILDREN)(self._new_child)
+        self._links = PerLoop(lambda: _AsyncLink(self._settings), abandon=_AsyncLink.abandon)
 
     async def execute(self, call: Call[T], user: User) -> T:
         """Carry out `call` with one request and return its answer. See ``SupabaseBackend``."""
         if self._closed:
-            raise StoreClosedError("the store was closed; open a new one")
-        child = self._child(user.access_token)
-        path, headers = self._settings.path(call), self._settings.headers(child)
-        body = self._settings.body(call, user)
+            raise StoreClosedError(CLOSED)
+        settings, link = self._settings, self._links.get()
+        path, headers = settings.path(call), link.headers(user.access_token)
+        body = settings.body(call, user)
 
         async def attempt(seconds: float) -> T:
-            try:
-                response = await child.session.post(
-                    path, content=body, headers=headers, timeout=seconds
-                )
-            except httpx.HTTPError as error:
-                raise self._settings.unanswered(error) from error
-            except RuntimeError as error:  # what httpx says of a closed client
-                raise StoreClosedError("the store was closed; open a new one") from error
-            return decoded(call, self._settings.answer(response))
+            deadline = time.monotonic() + seconds
+            async with link.client(deadline) as client:
+                left = max(SHORTEST, deadline - time.monotonic())
+                try:
+                    response = await client.post(path, content=body, headers=headers, timeout=left)
+                except httpx.HTTPError as error:
+                    raise settings.unanswered(error) from error
+            return decoded(call, settings.answer(response))
 
-        return await persist_async(attempt, call, self._settings.budget)
+        return await persist_async(attempt, call, settings.budget)
 
     async def close(self) -> None:
-        """Close the connections. Further calls raise ``StoreClosedError``."""
+        """Close the connections. See ``SupabaseBackend.close``."""
+        link = self._links.known()
         self._closed = True
-        if self._http is not None:
-            await self._http.aclose()
+        if link is not None:
+            await link.close()
 
-    def _new_child(self, access_token: str | None) -> AsyncPostgrestClient:
-        """Return a client that shares the connections and has headers of its own."""
-        if self._client is None:
-            self._http = httpx.AsyncClient(http2=False, limits=self._settings.limits)
-            self._client = AsyncClient(
-                self._settings.url,
-                self._settings.key,
-                AsyncClientOptions(
-                    httpx_client=self._http,
-                    auto_refresh_token=False,
-                    persist_session=False,
-                    postgrest_client_retry=False,
-                ),
-            )
-        child = self._client.schema(self._settings.schema)
-        return child if access_token is None else child.auth(access_token)
+
+def _checked_url(url: str) -> str:
+    try:
+        parts = httpx.URL(url)
+    except httpx.InvalidURL as error:
+        raise ValueError(f"url: {error}") from error
+    if parts.scheme not in ("http", "https") or not parts.host:
+        raise ValueError("url: must be the project's, such as https://project.supabase.co")
+    return url.rstrip("/")
+
+
+def _fits_header(text: str) -> bool:
+    return bool(text) and text.isascii() and text.isprintable() and " " not in text
 
 
 def _is_json(response: httpx.Response) -> bool:
@@ -266,6 +373,21 @@ def _error(response: httpx.Response) -> Mapping[str, Any]:
     return error if isinstance(error, dict) else {}
 
 
+def _text(details: object) -> str | None:
+    return None if details is None else str(details)
+
+
+def _turned_away(response: httpx.Response) -> bool:
+    """Say whether a server says of itself that it is not up to it now, and until when.
+
+    A proxy that lost the server behind it in mid-request answers 503 too, without a time.
+    """
+    return (
+        response.status_code == httpx.codes.SERVICE_UNAVAILABLE
+        and "retry-after" in response.headers
+    )
+
+
 def _pause(response: httpx.Response) -> float:
     """Return how many seconds the answer asks to wait: a number or a date (RFC 9110, 10.2.3)."""
     asked = response.headers.get("retry-after", "")
@@ -277,4 +399,6 @@ def _pause(response: httpx.Response) -> float:
         moment = email.utils.parsedate_to_datetime(asked)
     except ValueError:
         return 0.0
+    if moment.tzinfo is None:  # "-0000" means UTC of an unknown place
+        moment = moment.replace(tzinfo=UTC)
     return max(0.0, (moment - datetime.now(UTC)).total_seconds())

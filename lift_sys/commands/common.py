@@ -3,12 +3,14 @@
 import functools
 import inspect
 import json
+import os
 import re
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from inspect import Parameter
+from io import TextIOWrapper
 from typing import Annotated, Any, Final, NoReturn
 
 import typer
@@ -62,12 +64,18 @@ EXIT_CODES: Final[dict[type[BaseException], int]] = {
     errors.OutcomeUnknownError: 6,
     errors.PermissionDeniedError: 7,
     errors.SchemaOutdatedError: 8,
+    errors.InvalidSessionError: 5,
+    errors.UserRequiredError: 5,
     errors.SessionStoreError: 1,
     LiftError: 5,
+    ImportError: 1,  # the store needs an extra that is not installed: the message says which
     ValidationError: 5,
     ValueError: 5,
 }
 """Which exit code says what; 0 is success and 2 a wrong command line."""
+
+INTERRUPTED: Final = 130
+"""The exit code after Ctrl-C, as shells have it."""
 
 console: Final = Console()
 err_console: Final = Console(stderr=True)
@@ -88,20 +96,44 @@ class CommandError(Exception):
 
 def run_app(app: Callable[[], Any]) -> NoReturn:
     """Run a Typer application; an expected error is one line on stderr and an exit code."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # whatever the terminal can show
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()
+    except SystemExit as stop:
+        if stop.code == INTERRUPTED:
+            err_console.print("interrupted; what is stored stays", soft_wrap=True)
+        raise
     except CommandError as error:
         _fail(str(error), error.code)
     except tuple(EXIT_CODES) as error:
         _fail(_one_line(error), _exit_code(error))
+    except OSError as error:
+        _drop_output()
+        _fail(_one_line(error), 1)
     raise SystemExit(0)
 
 
+def _drop_output() -> None:
+    """Send what is still to be printed nowhere: the interpreter would fail on it when it ends."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def print_json(value: Any) -> None:
-    """Print `value`, a model or plain JSON values, as JSON."""
+    """Print `value`, a model or plain JSON values, as JSON that no terminal acts on."""
     if isinstance(value, BaseModel):
         value = value.model_dump(mode="json")
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+    ascii_only = "utf" not in (sys.stdout.encoding or "").lower()
+    text = json.dumps(value, ensure_ascii=ascii_only, indent=2)
+    sys.stdout.write(_C1.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n")
+
+
+_C1: Final = re.compile(r"[\x7f-\x9f]")
+"""Control characters that JSON leaves as they are."""
 
 
 @dataclass(frozen=True, slots=True)

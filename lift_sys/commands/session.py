@@ -1,7 +1,7 @@
 """``lift-sys session``: look at sessions and take them forward."""
 
 import sys
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 from rich import box
@@ -25,6 +25,9 @@ from lift_sys.spec_sessions.refine import ANSWER_TO, Refinement
 from lift_sys.spec_sessions.store import SessionStore
 
 app = typer.Typer(help="Look at sessions and take them forward.", no_args_is_help=True)
+
+_LINE: Final = 200
+"""How many characters of a text the history of a session shows."""
 
 IdArgument = Annotated[str, typer.Argument(metavar="ID", help="The session.")]
 TextArgument = Annotated[str, typer.Argument(help="The text; - reads it from standard input.")]
@@ -213,8 +216,12 @@ def print_session(session: PromptSession) -> None:
         console.print(table if table.row_count else "No hole is open.")
     history = Table("when (UTC)", "what", "text", title="History", box=box.SIMPLE_HEAD)
     for when, what, text in _events(session):
-        history.add_row(f"{when:%Y-%m-%d %H:%M:%S}", shown(what), shown(text.partition("\n")[0]))
+        history.add_row(f"{when:%Y-%m-%d %H:%M:%S}", shown(what), shown(_first_line(text)))
     console.print(history)
+
+
+def _first_line(text: str) -> str:
+    return text.strip()[:_LINE].partition("\n")[0]
 
 
 def _events(session: PromptSession) -> list[tuple[Any, str, str]]:
@@ -235,11 +242,12 @@ def _print_page(page: SessionPage) -> None:
     if not page.items:
         console.print("No sessions.")
         return
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("id", no_wrap=True, min_width=36)
-    table.add_column("status", no_wrap=True, min_width=9)
-    table.add_column("updated (UTC)", no_wrap=True, min_width=14)
-    table.add_column("input", no_wrap=True, overflow="ellipsis")
+    # The input has what the others leave; an id is never cut, since it is what one copies.
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, expand=True)
+    table.add_column("id", min_width=36, overflow="fold")
+    table.add_column("status", min_width=9)
+    table.add_column("updated (UTC)", min_width=14)
+    table.add_column("input", no_wrap=True, overflow="ellipsis", ratio=1)
     for item in page.items:
         table.add_row(
             shown(item.session_id),

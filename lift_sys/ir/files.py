@@ -5,9 +5,13 @@ import os
 import tokenize
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Final
 
 from lift_sys.ir.lifter import LiftedFunction, lift_functions
 from lift_sys.ir.source import LiftError
+
+_NO_SOURCE: Final = {"__pycache__", "site-packages", "dist-packages"}
+"""Names of folders that hold nothing of the project they stand in."""
 
 
 def lift_file(path: Path) -> list[LiftedFunction]:
@@ -25,8 +29,9 @@ def python_files(paths: Iterable[Path]) -> Iterator[Path]:
     """Yield the files among `paths` as given, and for folders the ``*.py`` files in them.
 
     The paths keep their order. In a folder its own files come first, then those of each folder
-    in it, both by name. Left out are hidden folders, ``__pycache__``, virtual environments and
-    links to folders, which could lead in circles; a folder given by name is always walked.
+    in it, both by name. Left out are hidden folders, ``__pycache__``, virtual environments, folders
+    of installed packages (the standard library's holds one) and links to folders, which could lead
+    in circles; a folder given by name is always walked.
 
     Raises:
         LiftError: when it comes to a path that does not exist, or a folder that cannot be read.
@@ -45,7 +50,7 @@ def _walk(root: Path) -> Iterator[Path]:
         if "pyvenv.cfg" in files and Path(folder) != root:
             folders.clear()
             continue
-        folders[:] = sorted(n for n in folders if not n.startswith(".") and n != "__pycache__")
+        folders[:] = sorted(n for n in folders if not n.startswith(".") and n not in _NO_SOURCE)
         for name in sorted(files):
             path = Path(folder, name)
             if name.endswith(".py") and path.is_file():

@@ -35,7 +35,7 @@ class LocalSupabase:
             at a time may use; None for a temporary one, removed at the end. A temporary stack does
             not wait for the disk, so its data survives a killed server but not a power cut.
         migrations: the folder to apply; this release's own by default.
-        schemas: what PostgREST exposes.
+        schemas: what PostgREST exposes, the default one first; each gets the migrations.
         pool_size: how many connections PostgREST keeps.
         record_requests: whether the gateway keeps what it saw; a stack that runs for days had
             better not.
@@ -251,7 +251,8 @@ class LocalSupabase:
         return settings
 
     def _migrate(self) -> None:
-        migrate_up(self.database_url, self._migrations)
+        for schema in self._schemas:
+            migrate_up(self.database_url, self._migrations, schema=schema)
         with psycopg.connect(self.database_url, autocommit=True) as connection:
             connection.execute(
                 sql.SQL("alter role authenticator password {}").format(

@@ -1,6 +1,8 @@
 """Copying sessions from one store to another, again and again without duplicates."""
 
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -15,6 +17,8 @@ from lift_sys.spec_sessions.store import SessionStore
 
 BATCH: Final = 100
 """How many new sessions are written at once."""
+READERS: Final = 8
+"""How many sessions are read at once, and so how many there are in memory beside a batch."""
 _BATCH_ITEMS: Final = 5_000
 _WRITE_BYTES: Final = 16 * 2**20
 _PAGE: Final = 1_000
@@ -71,16 +75,10 @@ def copy_sessions(
     report = CopyReport()
     present = {summary.session_id: summary for summary in summaries(target)}
     batch: list[PromptSession] = []
-    for summary in summaries(source):
-        there = present.get(summary.session_id)
-        if there is not None and _same(summary, there):
-            report.unchanged += 1
-            advance(1)
-            continue
-        session = source.get(summary.session_id)
+    for session in _read_ahead(source, _wanted(source, present, report, advance)):
         if session is None:  # deleted meanwhile
             advance(1)
-        elif there is not None:
+        elif session.session_id in present:
             _bring(target, session, report)
             advance(1)
         else:
@@ -92,6 +90,38 @@ def copy_sessions(
     _create(target, batch, report)
     advance(len(batch))
     return report
+
+
+def _wanted(
+    source: SessionStore,
+    present: Mapping[str, SessionSummary],
+    report: CopyReport,
+    advance: Callable[[int], object],
+) -> Iterator[str]:
+    """Yield the ids of the source's sessions that the target does not have just as they are."""
+    for summary in summaries(source):
+        there = present.get(summary.session_id)
+        if there is None or not _same(summary, there):
+            yield summary.session_id
+        else:
+            report.unchanged += 1
+            advance(1)
+
+
+def _read_ahead(source: SessionStore, ids: Iterable[str]) -> Iterator[PromptSession | None]:
+    """Yield the sessions of these ids, in order. A few are under way: most of a read is waiting."""
+    with ThreadPoolExecutor(READERS, thread_name_prefix="lift-sys-copy") as threads:
+        ahead: deque[Future[PromptSession | None]] = deque()
+        try:
+            for session_id in ids:
+                ahead.append(threads.submit(source.get, session_id))
+                if len(ahead) == READERS:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+        finally:
+            for read in ahead:
+                read.cancel()
 
 
 def _create(target: SessionStore, batch: list[PromptSession], report: CopyReport) -> None:
@@ -152,7 +182,7 @@ def _grown(held: PromptSession, session: PromptSession) -> Iterator[None]:
     )
     for known, whole in kinds:
         for item in whole[len(known) :]:
-            added = len(item.model_dump_json())
+            added = len(item.model_dump_json().encode())
             if size + added > _WRITE_BYTES:
                 yield
                 size = 0

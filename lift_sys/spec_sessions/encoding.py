@@ -13,6 +13,7 @@ from lift_sys.backends.errors import InvalidSessionError
 from lift_sys.backends.instants import format_instant, parse_instant
 from lift_sys.backends.json_values import check_json, check_model, check_text, freeze
 from lift_sys.spec_sessions.models import (
+    MAX_NAME_LENGTH,
     HoleResolution,
     IRDraft,
     PromptRevision,
@@ -22,8 +23,6 @@ from lift_sys.spec_sessions.models import (
 )
 from lift_sys.spec_sessions.records import Header, Items
 
-MAX_NAME_LENGTH: Final = 255
-"""How many characters a session id, a user id or an idempotency key may have."""
 MAX_ITEM_BYTES: Final = 16 * 2**20
 """How large one item or one metadata object may be, as JSON in UTF-8."""
 MAX_WRITE_BYTES: Final = 64 * 2**20

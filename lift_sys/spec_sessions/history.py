@@ -80,6 +80,12 @@ class History(list[T], Generic[T]):
         self._overwritten.clear()
         self._before = None
 
+    def __copy__(self) -> "History[T]":
+        twin = History(self)
+        twin._overwritten.update(self._overwritten)
+        twin._before = self._before
+        return twin
+
     def _restructured(self) -> None:
         if self._before is None:
             self._before = tuple(self.front(len(self)))

@@ -4,9 +4,10 @@ Items never change: what is stored can be shared with every reader (G2), and his
 (G5). A session itself is an ordinary, changeable object.
 """
 
+import copy
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal, Self
 
@@ -28,6 +29,8 @@ NO_INPUT: Final = "(no input provided)"
 """The original input of a session that has no revision."""
 PREVIEW_LENGTH: Final = 120
 """How many characters of the original input a list shows."""
+MAX_NAME_LENGTH: Final = 255
+"""How many characters a session id, a user id or an idempotency key may have."""
 MAX_COUNT: Final = 2**31 - 1
 """The greatest number a version or a position may have: Postgres keeps them as ``integer``."""
 
@@ -159,6 +162,21 @@ class StoredMark:
     resolutions: History[HoleResolution]
     keyed: KeyedWrite | None
 
+    def of_copy(self, session: "PromptSession", twin: "PromptSession") -> "StoredMark":
+        """Return the mark for `twin`, a copy of `session`, with the lists of its own."""
+        return replace(
+            self,
+            revisions=(
+                twin.revisions if self.revisions is session.revisions else copy.copy(self.revisions)
+            ),
+            drafts=twin.ir_drafts if self.drafts is session.ir_drafts else copy.copy(self.drafts),
+            resolutions=(
+                twin.pending_resolutions
+                if self.resolutions is session.pending_resolutions
+                else copy.copy(self.resolutions)
+            ),
+        )
+
 
 def _changeable_object(value: Any) -> Any:
     if isinstance(value, Mapping):
@@ -191,7 +209,11 @@ class PromptSession(BaseModel):
 
     model_config = ConfigDict(extra="forbid", validate_assignment=True)
 
-    session_id: str = Field(default_factory=lambda: str(uuid.uuid4()))
+    # Only said here: it is for the store to refuse another (G13).
+    session_id: str = Field(
+        default_factory=lambda: str(uuid.uuid4()),
+        json_schema_extra={"minLength": 1, "maxLength": MAX_NAME_LENGTH},
+    )
     status: Status = "active"
     source: Source = "prompt"
     revisions: History[PromptRevision] = Field(default_factory=History)
@@ -324,6 +346,15 @@ class PromptSession(BaseModel):
         return self.__dict__ == other.__dict__
 
     __hash__ = None  # type: ignore[assignment]  # it changes
+
+    def __copy__(self) -> Self:
+        """Copy the lists too: what one session adds or stores is not the other's."""
+        twin = super().__copy__()
+        for name in ("revisions", "ir_drafts", "pending_resolutions"):
+            twin.__dict__[name] = copy.copy(self.__dict__[name])
+        if self._stored is not None:
+            twin._stored = self._stored.of_copy(self, twin)
+        return twin
 
     def _touch(self) -> None:
         self.updated_at = now()

@@ -17,6 +17,7 @@ from lift_sys.backends.errors import (
     SessionExistsError,
     SessionNotFoundError,
 )
+from lift_sys.backends.json_values import same_json
 from lift_sys.spec_sessions.history import Change
 from lift_sys.spec_sessions.models import Counts, HoleResolution, IRDraft, PromptRevision
 from lift_sys.spec_sessions.records import Base, Items, UpdateSession, WriteRecord
@@ -176,7 +177,7 @@ def newly_applied(changed: Iterable[Change[HoleResolution]]) -> list[int]:
     """
     numbers = []
     for index, old, new in changed:
-        if new is None or old.applied or new != old.as_applied():
+        if new is None or old.applied or not _same(new, old.as_applied()):
             raise rewritten("pending_resolutions", index, missing=new is None)
         numbers.append(index + 1)
     return numbers
@@ -204,8 +205,13 @@ def _unknown_to_stored(stored: StoredItems, presented: Items) -> tuple[Items, li
 def _differences(stored: Sequence[M], presented: Sequence[Encoded[M]]) -> Iterable[Change[M]]:
     for index, old in enumerate(stored):
         new = presented[index].value if index < len(presented) else None
-        if new != old:
+        if new is None or not _same(new, old):
             yield index, old, new
+
+
+def _same(one: BaseModel, other: BaseModel) -> bool:
+    # Not ==, which takes true for 1 and 10**23 for another number than 1e23: Postgres does not.
+    return same_json(one.model_dump(mode="json"), other.model_dump(mode="json"))
 
 
 def _excerpt(session_id: object) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel
 from pydantic_core import from_json, to_json
 
 from lift_sys.backends.call import Encoded, WriteKey
@@ -78,7 +78,7 @@ _VERSION_1 = (
         number integer not null,
         body text not null,
         primary key (session, kind, number)
-    ) without rowid
+    )
     """,
     """
     create table writes (
@@ -98,10 +98,10 @@ _HEADER = "id, status, source, metadata, created_at, updated_at, finalized_at"
 _COUNTS = "revision_count, draft_count, resolution_count"
 _WHOLE = f"key, version, {_COUNTS}, {_HEADER}"
 
-_ADAPTERS: Final[dict[int, TypeAdapter[list[Any]]]] = {
-    _REVISIONS: TypeAdapter(list[PromptRevision]),
-    _DRAFTS: TypeAdapter(list[IRDraft]),
-    _RESOLUTIONS: TypeAdapter(list[HoleResolution]),
+_MODELS: Final[dict[int, type[BaseModel]]] = {
+    _REVISIONS: PromptRevision,
+    _DRAFTS: IRDraft,
+    _RESOLUTIONS: HoleResolution,
 }
 
 
@@ -277,15 +277,14 @@ def _items(db: sqlite3.Connection, key: int, kind: int, start: int = 0) -> list[
     rows = db.execute(
         "select body from items where session = ? and kind = ? and number > ? order by number",
         (key, kind, start),
-    ).fetchall()
-    if not rows:
-        return []
-    return _ADAPTERS[kind].validate_json("[" + ",".join(body for (body,) in rows) + "]")
+    )
+    decode = _MODELS[kind].__pydantic_validator__.validate_json
+    return [decode(body) for (body,) in rows]
 
 
 def _stored_items(db: sqlite3.Connection, row: Row | None) -> rules.StoredItems:
     assert row is not None  # noqa: S101  # asked for only where something is stored
-    return rules.StoredItems(*(_items(db, row[0], kind) for kind in _ADAPTERS))
+    return rules.StoredItems(*(_items(db, row[0], kind) for kind in _MODELS))
 
 
 def _resolution(db: sqlite3.Connection, key: int, number: int) -> HoleResolution:
@@ -314,7 +313,7 @@ def _insert_items(db: sqlite3.Connection, key: int | None, before: Counts, items
 
 def _item_rows(key: int | None, before: Counts, items: Items) -> Iterator[Row]:
     kinds: tuple[list[Encoded[Any]], ...] = (items.revisions, items.drafts, items.resolutions)
-    for kind, count, some in zip(_ADAPTERS, before.each(), kinds, strict=True):
+    for kind, count, some in zip(_MODELS, before.each(), kinds, strict=True):
         for number, item in enumerate(some, count + 1):
             yield key, kind, number, item.json.decode()
 

@@ -46,7 +46,7 @@ class _Store(Generic[B]):
         self, backend: B, user_id: str | None = None, access_token: str | None = None
     ) -> None:
         self._backend = backend
-        self._owns_backend = True
+        self._owner = self
         self._closed = False
         self._user = _user(user_id, access_token)
 
@@ -58,7 +58,6 @@ class _Store(Generic[B]):
     def for_user(self, user_id: str, *, access_token: str | None = None) -> Self:
         """Return a store for another user, on the same connections."""
         view = copy.copy(self)
-        view._owns_backend = False
         view._user = _user(user_id, access_token)
         view._acting_user()
         return view
@@ -73,7 +72,7 @@ class _Store(Generic[B]):
         return self._user
 
     def _usable(self) -> User:
-        if self._closed:
+        if self._closed or self._owner._closed:
             raise StoreClosedError("the store was closed; open a new one")
         return self._acting_user()
 
@@ -136,7 +135,7 @@ class _SyncStore(_Store[Backend]):
     def close(self) -> None:
         """See ``SessionStore.close``."""
         self._closed = True
-        if self._owns_backend:
+        if self._owner is self:
             self._backend.close()
 
     def __enter__(self) -> Self:
@@ -209,7 +208,7 @@ class _AsyncStore(_Store[AsyncBackend]):
     async def close(self) -> None:
         """See ``SessionStore.close``."""
         self._closed = True
-        if self._owns_backend:
+        if self._owner is self:
             await self._backend.close()
 
     async def __aenter__(self) -> Self:
@@ -290,8 +289,8 @@ class PostgresSessionStore(_SyncStore):
         user_id: the user it acts for; there is no default.
         schema: where the tables and functions are.
         pool_size: how many connections are kept at the most.
-        budget: for how many seconds a call goes on trying before it raises
-            ``StoreUnavailableError`` or ``OutcomeUnknownError`` (G14).
+        budget: for how many seconds a call goes on trying, each attempt for ten at the most,
+            before it raises ``StoreUnavailableError`` or ``OutcomeUnknownError`` (G14).
         row_security: whether the database itself keeps users apart (G11), which needs a login
             that is a member of the role ``authenticated``.
     """
@@ -318,7 +317,7 @@ class PostgresSessionStore(_SyncStore):
 
 
 class AsyncPostgresSessionStore(_AsyncStore):
-    """``PostgresSessionStore`` for asyncio; belongs to the loop of its first call."""
+    """``PostgresSessionStore`` for asyncio; belongs to one loop, until that is closed."""
 
     def __init__(
         self,
@@ -352,8 +351,8 @@ class SupabaseSessionStore(_SyncStore):
         user_id: the user it acts for; there is no default, but a token says it too.
         access_token: the user's own token: the database then keeps users apart by itself (G11).
         schema: where the tables and functions are; has to be exposed by the project.
-        budget: for how many seconds a call goes on trying before it raises
-            ``StoreUnavailableError`` or ``OutcomeUnknownError`` (G14).
+        budget: for how many seconds a call goes on trying, each attempt for ten at the most,
+            before it raises ``StoreUnavailableError`` or ``OutcomeUnknownError`` (G14).
 
     Raises:
         ValueError: the URL or the key is neither given nor in the environment; names which.
@@ -377,7 +376,7 @@ class SupabaseSessionStore(_SyncStore):
 
 
 class AsyncSupabaseSessionStore(_AsyncStore):
-    """``SupabaseSessionStore`` for asyncio; belongs to the loop of its first call."""
+    """``SupabaseSessionStore`` for asyncio; belongs to one loop, until that is closed."""
 
     def __init__(
         self,

@@ -3,33 +3,73 @@
 -- The decisions, and their order, are those of lift_sys.spec_sessions.rules. A refusal is an error
 -- whose message is a stable word and whose detail is json. Functions run as their caller, so that
 -- row-level security holds inside them.
+--
+-- The calls forbid sequential scans: a connection keeps a plan for as long as it lives, also the
+-- one it made when the tables were new and empty. Instants are written out in UTC, because in
+-- another zone the years 1 and 9999 would become the years 0 and 10000. Large json is taken apart
+-- once, with json_to_record: each -> reads all of it again.
 
--- Answers a write that was done before with its result, else takes note of this one.
--- Another transaction with the same key is waited for, so that the two cannot both go on.
-create function public.claim_session_write_v1(
+set local lock_timeout = '4s';
+set local statement_timeout = '60s';
+
+-- Removes some writes that are older than a day, whoever made them: a user who went away leaves
+-- theirs to the others. That is the one thing here that is not done as the caller, who has no right
+-- to other users' rows; it takes nothing and answers nothing. Never all at once, because a call has
+-- to end soon, and nothing that another transaction is at, so that nobody waits here.
+create function lift_sys_internal.forget_old_writes_v1()
+returns void
+language sql volatile security definer set search_path = ''
+as $$
+  delete from lift_sys_internal.session_writes as w
+  using (
+    select o.user_id, o.key
+    from lift_sys_internal.session_writes as o
+    where o.written_at < now() - interval '25 hours'
+    order by o.written_at
+    limit 100
+    for update skip locked
+  ) as old
+  where w.user_id = old.user_id and w.key = old.key;
+$$;
+
+comment on function lift_sys_internal.forget_old_writes_v1() is
+  'Removes some of the notes that are too old to answer anything.';
+
+-- Lets this transaction write. Answers a write that was done before with its result, else takes
+-- note of this one. Another transaction with the same key is waited for, so that the two cannot
+-- both go on. A key that is a day old is free again.
+create function lift_sys_internal.claim_session_write_v1(
   p_user_id text, p_call text, p_write json, p_result json, out was_done boolean, out result json
 )
 language plpgsql volatile security invoker set search_path = ''
 as $$
 declare
   v_key text := p_write ->> 'key';
+  v_fingerprint text := p_write ->> 'fingerprint';
   v_done record;
 begin
+  perform set_config('lift_sys.in_call', 'yes', true);
   was_done := false;
   result := p_result;
   if v_key is null then
     return;
   end if;
-  insert into public.session_writes (user_id, key, call, fingerprint, result)
-  values (p_user_id, v_key, p_call, p_write ->> 'fingerprint', p_result)
-  on conflict (user_id, key) do nothing;
+  insert into lift_sys_internal.session_writes as w (user_id, key, call, fingerprint, result)
+  values (p_user_id, v_key, p_call, v_fingerprint, p_result)
+  on conflict (user_id, key) do update
+  set call = excluded.call, fingerprint = excluded.fingerprint, result = excluded.result,
+    written_at = excluded.written_at
+  where w.written_at < now() - interval '24 hours';
   if found then
+    if random() < 0.1 then
+      perform lift_sys_internal.forget_old_writes_v1();
+    end if;
     return;
   end if;
   select w.call, w.fingerprint, w.result into v_done
-  from public.session_writes as w
+  from lift_sys_internal.session_writes as w
   where w.user_id = p_user_id and w.key = v_key;
-  if (v_done.call, v_done.fingerprint) is distinct from (p_call, p_write ->> 'fingerprint') then
+  if (v_done.call, v_done.fingerprint) is distinct from (p_call, v_fingerprint) then
     raise exception 'idempotency_key_reused' using
       errcode = 'PT409',
       detail = json_build_object('key', v_key)::text;
@@ -39,19 +79,27 @@ begin
 end;
 $$;
 
-comment on function public.claim_session_write_v1 is
+comment on function lift_sys_internal.claim_session_write_v1(text, text, json, json) is
   'Takes note of a keyed write, or answers it where it was done before.';
 
--- Adds items after the given counts.
-create function public.add_session_items_v1(
+-- Adds items after the given counts, and answers the new counts.
+create function lift_sys_internal.add_session_items_v1(
   p_user_id text, p_session_id text, p_revisions integer, p_drafts integer, p_resolutions integer,
-  p_items json
+  p_items json, out revisions integer, out drafts integer, out resolutions integer
 )
-returns void
 language plpgsql volatile security invoker set search_path = ''
 as $$
+declare
+  v_items record;
+  v_added integer;
 begin
-  if json_array_length(p_items -> 'revisions') > 0 then
+  revisions := p_revisions;
+  drafts := p_drafts;
+  resolutions := p_resolutions;
+  select * into v_items from json_to_record(p_items) as i (
+    revisions json, drafts json, resolutions json
+  );
+  if v_items.revisions::text <> '[]' then
     insert into public.session_revisions (
       user_id, session_id, revision_number,
       content, revision_type, target_hole, metadata, created_at
@@ -59,14 +107,16 @@ begin
     select p_user_id, p_session_id, p_revisions + i.number,
       i.content, i.revision_type, i.target_hole, i.metadata, i."timestamp"
     from rows from (
-      json_to_recordset(p_items -> 'revisions') as (
+      json_to_recordset(v_items.revisions) as (
         content text, revision_type text, target_hole text, metadata json, "timestamp" timestamptz
       )
     ) with ordinality as i (
       content, revision_type, target_hole, metadata, "timestamp", number
     );
+    get diagnostics v_added = row_count;
+    revisions := p_revisions + v_added;
   end if;
-  if json_array_length(p_items -> 'drafts') > 0 then
+  if v_items.drafts::text <> '[]' then
     insert into public.session_drafts (
       user_id, session_id, draft_number,
       version, ir, validation_status, smt_results, ambiguities, metadata, created_at
@@ -74,15 +124,17 @@ begin
     select p_user_id, p_session_id, p_drafts + i.number,
       i.version, i.ir, i.validation_status, i.smt_results, i.ambiguities, i.metadata, i.created_at
     from rows from (
-      json_to_recordset(p_items -> 'drafts') as (
+      json_to_recordset(v_items.drafts) as (
         version integer, ir json, validation_status text, smt_results json, ambiguities json,
         metadata json, created_at timestamptz
       )
     ) with ordinality as i (
       version, ir, validation_status, smt_results, ambiguities, metadata, created_at, number
     );
+    get diagnostics v_added = row_count;
+    drafts := p_drafts + v_added;
   end if;
-  if json_array_length(p_items -> 'resolutions') > 0 then
+  if v_items.resolutions::text <> '[]' then
     insert into public.hole_resolutions (
       user_id, session_id, resolution_number,
       hole_id, resolution_text, resolution_type, applied, metadata, created_at
@@ -90,172 +142,174 @@ begin
     select p_user_id, p_session_id, p_resolutions + i.number,
       i.hole_id, i.resolution_text, i.resolution_type, i.applied, i.metadata, i."timestamp"
     from rows from (
-      json_to_recordset(p_items -> 'resolutions') as (
+      json_to_recordset(v_items.resolutions) as (
         hole_id text, resolution_text text, resolution_type text, applied boolean, metadata json,
         "timestamp" timestamptz
       )
     ) with ordinality as i (
       hole_id, resolution_text, resolution_type, applied, metadata, "timestamp", number
     );
+    get diagnostics v_added = row_count;
+    resolutions := p_resolutions + v_added;
   end if;
 end;
 $$;
 
-comment on function public.add_session_items_v1 is 'Adds items to a session, after those it has.';
+comment on function lift_sys_internal.add_session_items_v1(
+  text, text, integer, integer, integer, json
+) is 'Adds items to a session, after those it has; answers how many there are then.';
 
--- The items of a session past the given counts, each kind as one array.
-create function public.session_items_v1(
-  p_user_id text, p_session_id text, p_revisions integer, p_drafts integer, p_resolutions integer,
-  out revisions json, out drafts json, out resolutions json
+-- A session as the models have it, with the items past the given counts; null where there is none.
+create function lift_sys_internal.session_json_v1(
+  p_user_id text, p_session_id text, p_revisions integer, p_drafts integer, p_resolutions integer
 )
-language plpgsql stable security invoker set search_path = '' set timezone = 'UTC'
-as $$
-begin
-  select coalesce(json_agg(json_build_object(
-    'timestamp', r.created_at, 'content', r.content, 'revision_type', r.revision_type,
-    'target_hole', r.target_hole, 'metadata', r.metadata
-  ) order by r.revision_number), '[]') into revisions
-  from public.session_revisions as r
-  where r.user_id = p_user_id and r.session_id = p_session_id and r.revision_number > p_revisions;
-  select coalesce(json_agg(json_build_object(
-    'version', d.version, 'ir', d.ir, 'validation_status', d.validation_status,
-    'smt_results', d.smt_results, 'ambiguities', d.ambiguities,
-    'created_at', d.created_at, 'metadata', d.metadata
-  ) order by d.draft_number), '[]') into drafts
-  from public.session_drafts as d
-  where d.user_id = p_user_id and d.session_id = p_session_id and d.draft_number > p_drafts;
-  select coalesce(json_agg(json_build_object(
-    'hole_id', h.hole_id, 'resolution_text', h.resolution_text,
-    'resolution_type', h.resolution_type, 'applied', h.applied,
-    'timestamp', h.created_at, 'metadata', h.metadata
-  ) order by h.resolution_number), '[]') into resolutions
-  from public.hole_resolutions as h
-  where h.user_id = p_user_id and h.session_id = p_session_id
-    and h.resolution_number > p_resolutions;
-end;
-$$;
-
-comment on function public.session_items_v1 is 'The items of a session past the given counts.';
-
--- A session as the models have it, with the items past the given counts.
-create function public.session_json_v1(
-  p_session public.sessions, p_revisions integer, p_drafts integer, p_resolutions integer
-)
-returns json
-language plpgsql stable security invoker set search_path = '' set timezone = 'UTC'
-as $$
-declare
-  v_items record;
-begin
-  select i.revisions, i.drafts, i.resolutions into v_items
-  from public.session_items_v1(
-    p_session.user_id, p_session.id, p_revisions, p_drafts, p_resolutions
-  ) as i;
-  return json_build_object(
-    'session_id', p_session.id, 'status', p_session.status, 'source', p_session.source,
-    'metadata', p_session.metadata, 'version', p_session.version,
-    'created_at', p_session.created_at, 'updated_at', p_session.updated_at,
-    'finalized_at', p_session.finalized_at,
-    'revisions', v_items.revisions, 'ir_drafts', v_items.drafts,
-    'pending_resolutions', v_items.resolutions
-  );
-end;
-$$;
-
-comment on function public.session_json_v1 is 'A session as one json value.';
-
-create function public.create_sessions_v1(p_user_id text, p_arguments json, p_write json)
-returns json
-language plpgsql volatile security invoker set search_path = ''
-as $$
-declare
-  v_ids json;
-  v_claim record;
-  v_new json;
-  v_header record;
-  v_items json;
-begin
-  select json_agg(s.value -> 'header' ->> 'session_id' order by s.ordinality) into v_ids
-  from json_array_elements(p_arguments -> 'sessions') with ordinality as s;
-  select c.was_done, c.result into v_claim
-  from public.claim_session_write_v1(p_user_id, 'create_sessions', p_write, v_ids) as c;
-  if v_claim.was_done then
-    return v_claim.result;
-  end if;
-  for v_new in select s.value from json_array_elements(p_arguments -> 'sessions') as s loop
-    v_items := v_new -> 'items';
-    select * into v_header from json_to_record(v_new -> 'header') as h (
-      session_id text, status text, source text, metadata json,
-      created_at timestamptz, updated_at timestamptz, finalized_at timestamptz
-    );
-    insert into public.sessions (
-      user_id, id, status, source, original_input, current_ir,
-      revision_count, draft_count, hole_count, metadata, version,
-      created_at, updated_at, finalized_at
-    )
-    values (
-      p_user_id, v_header.session_id, v_header.status, v_header.source,
-      coalesce(v_items -> 'revisions' -> 0 ->> 'content', '(no input provided)'),
-      (v_items -> 'drafts' -> -1 -> 'ir')::jsonb,
-      json_array_length(v_items -> 'revisions'), json_array_length(v_items -> 'drafts'),
-      json_array_length(v_items -> 'resolutions'), v_header.metadata, 1,
-      v_header.created_at, v_header.updated_at, v_header.finalized_at
-    )
-    on conflict (user_id, id) do nothing;
-    if not found then
-      raise exception 'session_exists' using
-        errcode = 'PT409',
-        detail = json_build_object('session_id', v_header.session_id)::text;
-    end if;
-    perform public.add_session_items_v1(p_user_id, v_header.session_id, 0, 0, 0, v_items);
-  end loop;
-  -- Keys are kept for a day at least; some of what is older goes with a write now and then.
-  delete from public.session_writes as w
-  where w.user_id = p_user_id and w.written_at < now() - interval '24 hours';
-  return v_ids;
-end;
-$$;
-
-comment on function public.create_sessions_v1 is 'Stores new sessions, all or none.';
-
-create function public.get_session_v1(p_user_id text, p_arguments json)
 returns json
 language plpgsql stable security invoker set search_path = ''
 as $$
 declare
-  v_session public.sessions;
+  v_revisions json;
+  v_drafts json;
+  v_resolutions json;
 begin
-  select s.* into v_session
-  from public.sessions as s
-  where s.user_id = p_user_id and s.id = p_arguments ->> 'session_id';
-  if not found then
-    return null;
-  end if;
-  return public.session_json_v1(v_session, 0, 0, 0);
+  select json_agg(json_build_object(
+    'timestamp', r.created_at, 'content', r.content, 'revision_type', r.revision_type,
+    'target_hole', r.target_hole, 'metadata', r.metadata
+  ) order by r.revision_number) into v_revisions
+  from public.session_revisions as r
+  where r.user_id = p_user_id and r.session_id = p_session_id and r.revision_number > p_revisions;
+  select json_agg(json_build_object(
+    'version', d.version, 'ir', d.ir, 'validation_status', d.validation_status,
+    'smt_results', d.smt_results, 'ambiguities', d.ambiguities,
+    'created_at', d.created_at, 'metadata', d.metadata
+  ) order by d.draft_number) into v_drafts
+  from public.session_drafts as d
+  where d.user_id = p_user_id and d.session_id = p_session_id and d.draft_number > p_drafts;
+  select json_agg(json_build_object(
+    'hole_id', h.hole_id, 'resolution_text', h.resolution_text,
+    'resolution_type', h.resolution_type, 'applied', h.applied,
+    'timestamp', h.created_at, 'metadata', h.metadata
+  ) order by h.resolution_number) into v_resolutions
+  from public.hole_resolutions as h
+  where h.user_id = p_user_id and h.session_id = p_session_id
+    and h.resolution_number > p_resolutions;
+  return (
+    select json_build_object(
+      'session_id', s.id, 'status', s.status, 'source', s.source,
+      'metadata', s.metadata, 'version', s.version,
+      'created_at', s.created_at, 'updated_at', s.updated_at, 'finalized_at', s.finalized_at,
+      'revisions', coalesce(v_revisions, '[]'), 'ir_drafts', coalesce(v_drafts, '[]'),
+      'pending_resolutions', coalesce(v_resolutions, '[]')
+    )
+    from public.sessions as s
+    where s.user_id = p_user_id and s.id = p_session_id
+  );
 end;
 $$;
 
-comment on function public.get_session_v1 is 'A session with all its items, or null.';
+comment on function lift_sys_internal.session_json_v1(
+  text, text, integer, integer, integer
+) is 'A session as one json value.';
 
--- Refuses items that differ from the stored ones, and says which are new and which became applied.
--- For a caller that does not know what is stored: items are all of the session's.
-create function public.compare_session_items_v1(
-  p_session public.sessions, p_items json, out new_items json, out applied json
-)
-language plpgsql stable security invoker set search_path = '' set timezone = 'UTC'
+create function public.create_sessions_v1(p_user_id text, p_arguments json, p_write json)
+returns json
+language plpgsql volatile security invoker
+set search_path = '' set timezone = 'UTC' set enable_seqscan = off
 as $$
 declare
-  v_field text;
-  v_index integer;
-  v_missing boolean;
+  v_sessions json := p_arguments -> 'sessions';
+  v_ids json;
+  v_claim record;
+  v_new record;
 begin
-  select d.field, d.index, d.missing into v_field, v_index, v_missing
+  select json_agg(n.header ->> 'session_id') into v_ids
+  from json_to_recordset(v_sessions) as n (header json);
+  select c.was_done, c.result into v_claim
+  from lift_sys_internal.claim_session_write_v1(p_user_id, 'create_sessions', p_write, v_ids) as c;
+  if v_claim.was_done then
+    return v_claim.result;
+  end if;
+  -- In the order of their ids: two writers with some ids in common cannot wait for each other.
+  for v_new in
+    select h.*, n.items, i.revisions, i.drafts, i.resolutions
+    from json_to_recordset(v_sessions) as n (header json, items json)
+    cross join json_to_record(n.header) as h (
+      session_id text, status text, source text, metadata json,
+      created_at timestamptz, updated_at timestamptz, finalized_at timestamptz
+    )
+    cross join json_to_record(n.items) as i (revisions json, drafts json, resolutions json)
+    order by h.session_id collate "C"
+  loop
+    insert into public.sessions (
+      user_id, id, status, source, original_input, current_ir,
+      revision_count, draft_count, hole_count, item_bytes, metadata, version,
+      created_at, updated_at, finalized_at
+    )
+    values (
+      p_user_id, v_new.session_id, v_new.status, v_new.source,
+      coalesce(v_new.revisions -> 0 ->> 'content', '(no input provided)'),
+      (v_new.drafts -> -1 -> 'ir')::jsonb,
+      json_array_length(v_new.revisions), json_array_length(v_new.drafts),
+      json_array_length(v_new.resolutions), octet_length(v_new.items::text), v_new.metadata, 1,
+      v_new.created_at, v_new.updated_at, v_new.finalized_at
+    )
+    on conflict (user_id, id) do nothing;
+    if not found then
+      -- Of those that are taken, the first as given. What comes before this one was made here.
+      raise exception 'session_exists' using
+        errcode = 'PT409',
+        detail = json_build_object('session_id', (
+          select s.id
+          from json_array_elements_text(v_ids) with ordinality as i
+          join public.sessions as s on s.user_id = p_user_id and s.id = i.value
+          where s.id >= v_new.session_id
+          order by i.ordinality
+          limit 1
+        ))::text;
+    end if;
+    perform lift_sys_internal.add_session_items_v1(
+      p_user_id, v_new.session_id, 0, 0, 0, v_new.items
+    );
+  end loop;
+  return v_ids;
+end;
+$$;
+
+comment on function public.create_sessions_v1(text, json, json) is
+  'Stores new sessions, all or none.';
+
+create function public.get_session_v1(p_user_id text, p_arguments json)
+returns json
+language plpgsql stable security invoker
+set search_path = '' set timezone = 'UTC' set enable_seqscan = off
+as $$
+begin
+  return lift_sys_internal.session_json_v1(p_user_id, p_arguments ->> 'session_id', 0, 0, 0);
+end;
+$$;
+
+comment on function public.get_session_v1(text, json) is
+  'A session with all its items, or null.';
+
+-- Refuses items that differ from the stored ones, and says which are new and which became applied.
+-- For a caller that does not know what is stored: items are all of the session's, and the stored
+-- ones, of which there are so many of each kind, must be the first of them.
+create function lift_sys_internal.compare_session_items_v1(
+  p_user_id text, p_session_id text, p_revisions integer, p_drafts integer, p_resolutions integer,
+  p_items json, out new_items json, out applied json
+)
+language plpgsql stable security invoker set search_path = ''
+as $$
+declare
+  v_change record;
+begin
+  select d.field, d.index, d.missing into v_change
   from (
-    select 'revisions' as field, r.revision_number - 1 as index, i.value is null as missing, 1 as kind
+    select 1 as kind, 'revisions' as field, r.revision_number - 1 as index,
+      i.value is null as missing
     from public.session_revisions as r
     left join json_array_elements(p_items -> 'revisions') with ordinality as i
       on i.ordinality = r.revision_number
-    where r.user_id = p_session.user_id and r.session_id = p_session.id
+    where r.user_id = p_user_id and r.session_id = p_session_id
       and (
         i.value is null
         or r.content is distinct from i.value ->> 'content'
@@ -265,11 +319,11 @@ begin
         or r.metadata::jsonb is distinct from (i.value -> 'metadata')::jsonb
       )
     union all
-    select 'ir_drafts', d.draft_number - 1, i.value is null, 2
+    select 2, 'ir_drafts', d.draft_number - 1, i.value is null
     from public.session_drafts as d
     left join json_array_elements(p_items -> 'drafts') with ordinality as i
       on i.ordinality = d.draft_number
-    where d.user_id = p_session.user_id and d.session_id = p_session.id
+    where d.user_id = p_user_id and d.session_id = p_session_id
       and (
         i.value is null
         or d.version is distinct from (i.value ->> 'version')::integer
@@ -281,11 +335,11 @@ begin
         or d.metadata::jsonb is distinct from (i.value -> 'metadata')::jsonb
       )
     union all
-    select 'pending_resolutions', h.resolution_number - 1, i.value is null, 3
+    select 3, 'pending_resolutions', h.resolution_number - 1, i.value is null
     from public.hole_resolutions as h
     left join json_array_elements(p_items -> 'resolutions') with ordinality as i
       on i.ordinality = h.resolution_number
-    where h.user_id = p_session.user_id and h.session_id = p_session.id
+    where h.user_id = p_user_id and h.session_id = p_session_id
       and (
         i.value is null
         or h.hole_id is distinct from i.value ->> 'hole_id'
@@ -301,197 +355,225 @@ begin
   if found then
     raise exception 'history_rewritten' using
       errcode = 'PT409',
-      detail = json_build_object('field', v_field, 'index', v_index, 'missing', v_missing)::text;
+      detail = row_to_json(v_change)::text;
   end if;
   select json_build_object(
     'revisions', (
       select coalesce(json_agg(i.value order by i.ordinality), '[]')
       from json_array_elements(p_items -> 'revisions') with ordinality as i
-      where i.ordinality > p_session.revision_count
+      where i.ordinality > p_revisions
     ),
     'drafts', (
       select coalesce(json_agg(i.value order by i.ordinality), '[]')
       from json_array_elements(p_items -> 'drafts') with ordinality as i
-      where i.ordinality > p_session.draft_count
+      where i.ordinality > p_drafts
     ),
     'resolutions', (
       select coalesce(json_agg(i.value order by i.ordinality), '[]')
       from json_array_elements(p_items -> 'resolutions') with ordinality as i
-      where i.ordinality > p_session.hole_count
+      where i.ordinality > p_resolutions
     )
   ) into new_items;
   select coalesce(json_agg(h.resolution_number), '[]') into applied
   from public.hole_resolutions as h
   join json_array_elements(p_items -> 'resolutions') with ordinality as i
     on i.ordinality = h.resolution_number
-  where h.user_id = p_session.user_id and h.session_id = p_session.id
+  where h.user_id = p_user_id and h.session_id = p_session_id
     and not h.applied and (i.value ->> 'applied')::boolean;
 end;
 $$;
 
-comment on function public.compare_session_items_v1 is
-  'What of all items of a session is new; refuses where the stored ones differ.';
+comment on function lift_sys_internal.compare_session_items_v1(
+  text, text, integer, integer, integer, json
+) is 'What of all items of a session is new; refuses where the stored ones differ.';
 
 create function public.update_session_v1(p_user_id text, p_arguments json, p_write json)
 returns json
-language plpgsql volatile security invoker set search_path = ''
+language plpgsql volatile security invoker
+set search_path = '' set timezone = 'UTC' set enable_seqscan = off
 as $$
 declare
-  v_expected integer := (p_arguments ->> 'expected_version')::integer;
-  v_version integer := v_expected + 1;
+  v_wanted record;
   v_header record;
   v_base record;
-  v_items json := p_arguments -> 'items';
-  v_applied json := p_arguments -> 'applied';
   v_claim record;
-  v_stored public.sessions;
+  v_stored record;
+  v_items json;
+  v_applied json;
+  v_counts record;
 begin
+  select * into v_wanted from json_to_record(p_arguments) as a (
+    header json, expected_version bigint, base json, items json, applied json
+  );
   select c.was_done, c.result into v_claim
-  from public.claim_session_write_v1(
-    p_user_id, 'update_session', p_write, to_json(v_version)
+  from lift_sys_internal.claim_session_write_v1(
+    p_user_id, 'update_session', p_write, to_json(v_wanted.expected_version + 1)
   ) as c;
   if v_claim.was_done then
     return v_claim.result;
   end if;
-  select * into v_header from json_to_record(p_arguments -> 'header') as h (
+  select * into v_header from json_to_record(v_wanted.header) as h (
     session_id text, status text, source text, metadata json,
     created_at timestamptz, updated_at timestamptz, finalized_at timestamptz
   );
-  select s.* into v_stored
+  select s.version, s.created_at, s.revision_count, s.draft_count, s.hole_count into v_stored
   from public.sessions as s
   where s.user_id = p_user_id and s.id = v_header.session_id
-  for update;
+  for no key update;
   if not found then
     raise exception 'session_not_found' using
       errcode = 'PT404',
       detail = json_build_object('session_id', v_header.session_id)::text;
   end if;
-  if v_stored.version <> v_expected then
+  if v_stored.version <> v_wanted.expected_version then
     raise exception 'session_conflict' using
       errcode = 'PT409',
       detail = json_build_object(
         'session_id', v_header.session_id,
-        'expected_version', v_expected,
+        'expected_version', v_wanted.expected_version,
         'current_version', v_stored.version
       )::text;
   end if;
-  if json_typeof(p_arguments -> 'base') = 'null' then
+  if v_wanted.base is null then
     select c.new_items, c.applied into v_items, v_applied
-    from public.compare_session_items_v1(v_stored, v_items) as c;
+    from lift_sys_internal.compare_session_items_v1(
+      p_user_id, v_header.session_id,
+      v_stored.revision_count, v_stored.draft_count, v_stored.hole_count, v_wanted.items
+    ) as c;
   else
-    select * into v_base from json_to_record(p_arguments -> 'base') as b (
-      created_at timestamptz, counts json
+    v_items := v_wanted.items;
+    v_applied := v_wanted.applied;
+    select b.created_at, c.revisions, c.drafts, c.resolutions into v_base
+    from json_to_record(v_wanted.base) as b (created_at timestamptz, counts json)
+    cross join json_to_record(b.counts) as c (
+      revisions integer, drafts integer, resolutions integer
     );
-    if v_base.created_at is distinct from v_stored.created_at
-      or (v_base.counts ->> 'revisions')::integer is distinct from v_stored.revision_count
-      or (v_base.counts ->> 'drafts')::integer is distinct from v_stored.draft_count
-      or (v_base.counts ->> 'resolutions')::integer is distinct from v_stored.hole_count
-    then
+    if (v_base.created_at, v_base.revisions, v_base.drafts, v_base.resolutions) is distinct from (
+      v_stored.created_at, v_stored.revision_count, v_stored.draft_count, v_stored.hole_count
+    ) then
       raise exception 'another_session' using
         errcode = 'PT409',
         detail = json_build_object('session_id', v_header.session_id)::text;
     end if;
   end if;
-  perform public.add_session_items_v1(
+  select a.revisions, a.drafts, a.resolutions into v_counts
+  from lift_sys_internal.add_session_items_v1(
     p_user_id, v_header.session_id,
     v_stored.revision_count, v_stored.draft_count, v_stored.hole_count, v_items
-  );
+  ) as a;
   if json_array_length(v_applied) > 0 then
     update public.hole_resolutions as h
     set applied = true
     where h.user_id = p_user_id and h.session_id = v_header.session_id
-      and h.resolution_number in (
-        select a.value::integer from json_array_elements_text(v_applied) as a
+      and h.resolution_number = any (
+        array(select a.value::integer from json_array_elements_text(v_applied) as a)
       );
   end if;
+  -- A wide value that stays the same is handed on as it is: the database then keeps its one copy.
   update public.sessions as s
   set status = v_header.status,
     source = v_header.source,
-    metadata = v_header.metadata,
+    metadata = case
+      when s.metadata::text = v_header.metadata::text then s.metadata
+      else v_header.metadata
+    end,
     created_at = v_header.created_at,
     updated_at = v_header.updated_at,
     finalized_at = v_header.finalized_at,
-    version = v_version,
+    version = s.version + 1,
     original_input = case
-      when v_stored.revision_count > 0 then s.original_input
-      else coalesce(v_items -> 'revisions' -> 0 ->> 'content', s.original_input)
+      when v_stored.revision_count > 0 or v_counts.revisions = 0 then s.original_input
+      else (
+        select r.content
+        from public.session_revisions as r
+        where r.user_id = p_user_id and r.session_id = s.id and r.revision_number = 1
+      )
     end,
     current_ir = case
-      when json_array_length(v_items -> 'drafts') > 0
-        then (v_items -> 'drafts' -> -1 -> 'ir')::jsonb
-      else s.current_ir
+      when v_counts.drafts = v_stored.draft_count then s.current_ir
+      else (
+        select d.ir::jsonb
+        from public.session_drafts as d
+        where d.user_id = p_user_id and d.session_id = s.id and d.draft_number = v_counts.drafts
+      )
     end,
-    revision_count = v_stored.revision_count + json_array_length(v_items -> 'revisions'),
-    draft_count = v_stored.draft_count + json_array_length(v_items -> 'drafts'),
-    hole_count = v_stored.hole_count + json_array_length(v_items -> 'resolutions')
+    revision_count = v_counts.revisions,
+    draft_count = v_counts.drafts,
+    hole_count = v_counts.resolutions,
+    item_bytes = s.item_bytes + octet_length(v_items::text)
   where s.user_id = p_user_id and s.id = v_header.session_id;
-  -- Keys are kept for a day at least; some of what is older goes with a write now and then.
-  if v_version % 64 = 0 then
-    delete from public.session_writes as w
-    where w.user_id = p_user_id and w.written_at < now() - interval '24 hours';
-  end if;
-  return to_json(v_version);
+  return v_claim.result;
 end;
 $$;
 
-comment on function public.update_session_v1 is
+comment on function public.update_session_v1(text, json, json) is
   'Stores what is new in a session that is still at the version the change is based on.';
 
 create function public.refresh_session_v1(p_user_id text, p_arguments json)
 returns json
-language plpgsql stable security invoker set search_path = ''
+language plpgsql stable security invoker
+set search_path = '' set timezone = 'UTC' set enable_seqscan = off
 as $$
 declare
-  v_session public.sessions;
-  v_base record;
-  v_revisions integer := p_arguments -> 'base' -> 'counts' ->> 'revisions';
-  v_drafts integer := p_arguments -> 'base' -> 'counts' ->> 'drafts';
-  v_resolutions integer := p_arguments -> 'base' -> 'counts' ->> 'resolutions';
+  v_id text := p_arguments ->> 'session_id';
+  v_base json := p_arguments -> 'base';
+  v_unapplied json := p_arguments -> 'unapplied';
+  v_known record;
+  v_stored record;
 begin
-  select s.* into v_session
+  select s.created_at, s.revision_count, s.draft_count, s.hole_count into v_stored
   from public.sessions as s
-  where s.user_id = p_user_id and s.id = p_arguments ->> 'session_id';
+  where s.user_id = p_user_id and s.id = v_id;
   if not found then
     raise exception 'session_not_found' using
       errcode = 'PT404',
-      detail = json_build_object('session_id', p_arguments ->> 'session_id')::text;
+      detail = json_build_object('session_id', v_id)::text;
   end if;
-  if (p_arguments -> 'base' ->> 'created_at')::timestamptz is distinct from v_session.created_at
-    or v_revisions > v_session.revision_count
-    or v_drafts > v_session.draft_count
-    or v_resolutions > v_session.hole_count
+  select c.revisions, c.drafts, c.resolutions into v_known
+  from json_to_record(v_base -> 'counts') as c (
+    revisions integer, drafts integer, resolutions integer
+  );
+  if (v_base ->> 'created_at')::timestamptz is distinct from v_stored.created_at
+    or v_known.revisions > v_stored.revision_count
+    or v_known.drafts > v_stored.draft_count
+    or v_known.resolutions > v_stored.hole_count
   then
     return json_build_object(
-      'session', public.session_json_v1(v_session, 0, 0, 0), 'whole', true, 'applied', '[]'::json
+      'session', lift_sys_internal.session_json_v1(p_user_id, v_id, 0, 0, 0),
+      'whole', true,
+      'applied', '[]'::json
     );
   end if;
   return json_build_object(
-    'session', public.session_json_v1(v_session, v_revisions, v_drafts, v_resolutions),
+    'session', lift_sys_internal.session_json_v1(
+      p_user_id, v_id, v_known.revisions, v_known.drafts, v_known.resolutions
+    ),
     'whole', false,
     'applied', (
       select coalesce(json_agg(h.resolution_number), '[]')
       from public.hole_resolutions as h
-      where h.user_id = p_user_id and h.session_id = v_session.id and h.applied
-        and h.resolution_number in (
-          select a.value::integer from json_array_elements_text(p_arguments -> 'unapplied') as a
+      where h.user_id = p_user_id and h.session_id = v_id and h.applied
+        and h.resolution_number = any (
+          array(select a.value::integer from json_array_elements_text(v_unapplied) as a)
         )
     )
   );
 end;
 $$;
 
-comment on function public.refresh_session_v1 is
+comment on function public.refresh_session_v1(text, json) is
   'What of a session is not known to the caller yet.';
 
 create function public.delete_session_v1(p_user_id text, p_arguments json, p_write json)
 returns json
-language plpgsql volatile security invoker set search_path = ''
+language plpgsql volatile security invoker
+set search_path = '' set timezone = 'UTC' set enable_seqscan = off
 as $$
 declare
   v_claim record;
 begin
   select c.was_done into v_claim
-  from public.claim_session_write_v1(p_user_id, 'delete_session', p_write, 'null') as c;
+  from lift_sys_internal.claim_session_write_v1(p_user_id, 'delete_session', p_write, 'null') as c;
   if not v_claim.was_done then
     delete from public.sessions as s
     where s.user_id = p_user_id and s.id = p_arguments ->> 'session_id';
@@ -500,71 +582,70 @@ begin
 end;
 $$;
 
-comment on function public.delete_session_v1 is 'Removes a session and everything of it.';
+comment on function public.delete_session_v1(text, json, json) is
+  'Removes a session and everything of it.';
 
--- One page of a user's sessions, latest first. Two statements, because each has an index that
--- gives its order.
-create function public.session_page_v1(
-  p_user_id text, p_status text, p_source text, p_updated_at timestamptz, p_id text, p_limit integer
-)
-returns setof public.sessions
-language plpgsql stable security invoker set search_path = ''
-as $$
-begin
-  if p_status is null then
-    return query
-    select s.*
-    from public.sessions as s
-    where s.user_id = p_user_id
-      and (s.updated_at, s.id) < (p_updated_at, p_id)
-      and (p_source is null or s.source = p_source)
-    order by s.updated_at desc, s.id desc
-    limit p_limit;
-  else
-    return query
-    select s.*
-    from public.sessions as s
-    where s.user_id = p_user_id and s.status = p_status
-      and (s.updated_at, s.id) < (p_updated_at, p_id)
-      and (p_source is null or s.source = p_source)
-    order by s.updated_at desc, s.id desc
-    limit p_limit;
-  end if;
-end;
-$$;
-
-comment on function public.session_page_v1 is 'One page of a user''s sessions, latest first.';
-
+-- The first of each status and source, merged: each has them in order in the index, so that a page
+-- costs the same whatever is asked for and however many there are.
 create function public.list_sessions_v1(p_user_id text, p_arguments json)
 returns json
-language plpgsql stable security invoker set search_path = '' set timezone = 'UTC'
+language plpgsql stable security invoker
+set search_path = '' set timezone = 'UTC' set enable_seqscan = off set enable_bitmapscan = off
+set plan_cache_mode = force_generic_plan
 as $$
+declare
+  v_status text := p_arguments ->> 'status';
+  v_source text := p_arguments ->> 'source';
+  v_statuses text[] := array['active', 'finalized', 'abandoned'];
+  v_sources text[] := array['prompt', 'code'];
+  v_updated_at timestamptz := timestamptz 'infinity';
+  v_id text := coalesce(p_arguments -> 'after' ->> 'session_id', '');
+  v_limit integer := least((p_arguments ->> 'limit')::integer, 1001);
 begin
+  if v_status is not null then
+    v_statuses := array[v_status];
+  end if;
+  if v_source is not null then
+    v_sources := array[v_source];
+  end if;
+  if json_typeof(p_arguments -> 'after') = 'object' then
+    v_updated_at := (p_arguments -> 'after' ->> 'updated_at')::timestamptz;
+  end if;
   return (
     select coalesce(json_agg(json_build_object(
-      'session_id', s.id, 'status', s.status, 'source', s.source,
-      'preview', left(s.original_input, 120),
-      'revision_count', s.revision_count, 'draft_count', s.draft_count, 'hole_count', s.hole_count,
-      'metadata', s.metadata, 'version', s.version,
-      'created_at', s.created_at, 'updated_at', s.updated_at, 'finalized_at', s.finalized_at
-    ) order by s.updated_at desc, s.id desc), '[]')
-    from public.session_page_v1(
-      p_user_id, p_arguments ->> 'status', p_arguments ->> 'source',
-      coalesce((p_arguments -> 'after' ->> 'updated_at')::timestamptz, 'infinity'),
-      coalesce(p_arguments -> 'after' ->> 'session_id', ''),
-      (p_arguments ->> 'limit')::integer
-    ) as s
+      'session_id', p.id, 'status', p.status, 'source', p.source, 'preview', p.preview,
+      'revision_count', p.revision_count, 'draft_count', p.draft_count, 'hole_count', p.hole_count,
+      'metadata', p.metadata, 'version', p.version,
+      'created_at', p.created_at, 'updated_at', p.updated_at, 'finalized_at', p.finalized_at
+    ) order by p.updated_at desc, p.id desc), '[]')
+    from (
+      select s.*, left(s.original_input, 120) as preview
+      from unnest(v_statuses) as status (name)
+      cross join unnest(v_sources) as source (name)
+      cross join lateral (
+        select t.*
+        from public.sessions as t
+        where t.user_id = p_user_id and t.status = status.name and t.source = source.name
+          and (t.updated_at, t.id) < (v_updated_at, v_id)
+        order by t.updated_at desc, t.id desc
+        limit v_limit
+      ) as s
+      order by s.updated_at desc, s.id desc
+      limit v_limit
+    ) as p
   );
 end;
 $$;
 
-comment on function public.list_sessions_v1 is 'Summaries of a user''s sessions, latest first.';
+comment on function public.list_sessions_v1(text, json) is
+  'Summaries of a user''s sessions, latest first.';
 
 -- Whole sessions in the order of their ids, which no write changes: a caller that pages through
--- them misses none. A page ends at 200 sessions or at about 5,000 items.
+-- them misses none. A page ends at 200 sessions, at about 10,000 items or at about 16 MiB of them.
 create function public.load_sessions_v1(p_user_id text, p_arguments json)
 returns json
-language plpgsql stable security invoker set search_path = ''
+language plpgsql stable security invoker
+set search_path = '' set timezone = 'UTC' set enable_seqscan = off
 as $$
 declare
   v_status text := p_arguments ->> 'status';
@@ -572,7 +653,7 @@ declare
 begin
   return (
     with counted as (
-      select s.id, s.revision_count + s.draft_count + s.hole_count as items
+      select s.id, s.item_bytes, s.revision_count + s.draft_count + s.hole_count as items
       from public.sessions as s
       where s.user_id = p_user_id and s.id > v_after and (v_status is null or s.status = v_status)
       order by s.id
@@ -580,67 +661,61 @@ begin
     ),
     placed as (
       select c.id,
-        row_number() over (order by c.id) as number,
-        sum(c.items) over (order by c.id) - c.items as items_before
+        row_number() over before as number,
+        sum(c.items) over before - c.items as items_before,
+        sum(c.item_bytes) over before - c.item_bytes as bytes_before
       from counted as c
+      window before as (order by c.id)
     ),
     page as (
-      select p.id from placed as p where p.number <= 200 and p.items_before < 5000
+      select p.id
+      from placed as p
+      where p.number <= 200 and p.items_before < 10000 and p.bytes_before < 16 * 1024 * 1024
     )
     select json_build_object(
-      'sessions', (
-        select coalesce(json_agg(public.session_json_v1(s, 0, 0, 0) order by s.id), '[]')
-        from public.sessions as s
-        where s.user_id = p_user_id and s.id in (select p.id from page as p)
+      'sessions', coalesce(
+        json_agg(
+          lift_sys_internal.session_json_v1(p_user_id, p.id, 0, 0, 0) order by p.id
+        ),
+        '[]'
       ),
       'next_after_id', case
-        when (select count(*) from page) < (select count(*) from placed)
-          then (select max(p.id) from page as p)
+        when count(*) < (select count(*) from placed) then max(p.id)
       end
     )
+    from page as p
   );
 end;
 $$;
 
-comment on function public.load_sessions_v1 is 'Whole sessions of a user, a page at a time.';
+comment on function public.load_sessions_v1(text, json) is
+  'Whole sessions of a user, a page at a time.';
 
 -- A signed-in user and the service may call these, and nobody else.
 
-revoke all on function public.claim_session_write_v1(text, text, json, json) from public, anon;
-revoke all on function public.add_session_items_v1(text, text, integer, integer, integer, json)
-  from public, anon;
-revoke all on function public.session_items_v1(text, text, integer, integer, integer)
-  from public, anon;
-revoke all on function public.session_json_v1(public.sessions, integer, integer, integer)
-  from public, anon;
-revoke all on function public.create_sessions_v1(text, json, json) from public, anon;
-revoke all on function public.get_session_v1(text, json) from public, anon;
-revoke all on function public.compare_session_items_v1(public.sessions, json) from public, anon;
-revoke all on function public.update_session_v1(text, json, json) from public, anon;
-revoke all on function public.refresh_session_v1(text, json) from public, anon;
-revoke all on function public.delete_session_v1(text, json, json) from public, anon;
-revoke all on function public.session_page_v1(text, text, text, timestamptz, text, integer)
-  from public, anon;
-revoke all on function public.list_sessions_v1(text, json) from public, anon;
-revoke all on function public.load_sessions_v1(text, json) from public, anon;
+revoke all on function public.create_sessions_v1(text, json, json)
+  from public, anon, authenticated, service_role;
+revoke all on function public.get_session_v1(text, json)
+  from public, anon, authenticated, service_role;
+revoke all on function public.update_session_v1(text, json, json)
+  from public, anon, authenticated, service_role;
+revoke all on function public.refresh_session_v1(text, json)
+  from public, anon, authenticated, service_role;
+revoke all on function public.delete_session_v1(text, json, json)
+  from public, anon, authenticated, service_role;
+revoke all on function public.list_sessions_v1(text, json)
+  from public, anon, authenticated, service_role;
+revoke all on function public.load_sessions_v1(text, json)
+  from public, anon, authenticated, service_role;
+revoke all on all functions in schema lift_sys_internal
+  from public, anon, authenticated, service_role;
 
-grant execute on function public.claim_session_write_v1(text, text, json, json)
-  to authenticated, service_role;
-grant execute on function public.add_session_items_v1(text, text, integer, integer, integer, json)
-  to authenticated, service_role;
-grant execute on function public.session_items_v1(text, text, integer, integer, integer)
-  to authenticated, service_role;
-grant execute on function public.session_json_v1(public.sessions, integer, integer, integer)
-  to authenticated, service_role;
 grant execute on function public.create_sessions_v1(text, json, json)
   to authenticated, service_role;
 grant execute on function public.get_session_v1(text, json) to authenticated, service_role;
-grant execute on function public.compare_session_items_v1(public.sessions, json)
-  to authenticated, service_role;
 grant execute on function public.update_session_v1(text, json, json) to authenticated, service_role;
 grant execute on function public.refresh_session_v1(text, json) to authenticated, service_role;
 grant execute on function public.delete_session_v1(text, json, json) to authenticated, service_role;
-grant execute on function public.session_page_v1(text, text, text, timestamptz, text, integer)
-  to authenticated, service_role;
 grant execute on function public.list_sessions_v1(text, json) to authenticated, service_role;
 grant execute on function public.load_sessions_v1(text, json) to authenticated, service_role;
+grant execute on all functions in schema lift_sys_internal to authenticated, service_role;

@@ -80,6 +80,8 @@ def test_the_cli_takes_the_repository_as_it_is(database: str, tmp_path: Path) ->
     source = packaged_migrations().parent
     (project / "supabase" / "config.toml").write_text((source / "config.toml").read_text())
     (project / "supabase" / "migrations").symlink_to(packaged_migrations())
+    (tmp_path / "nothing").mkdir()
+    migrate_up(database, tmp_path / "nothing")  # what Supabase has beforehand
     push(project, database)
     assert all(
         migration.state == "applied"

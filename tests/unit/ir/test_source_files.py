@@ -31,6 +31,12 @@ def test_hidden_folders_caches_and_environments_are_left_out(tmp_path: Path):
     assert found(tmp_path) == [".hidden.py", "pkg/a.py"]
 
 
+def test_installed_packages_are_left_out_unless_given_by_name(tmp_path: Path):
+    make(tmp_path, "os.py", "site-packages/x/a.py", "lib/dist-packages/b.py", "lib/c.py")
+    assert found(tmp_path) == ["os.py", "lib/c.py"]
+    assert found(tmp_path / "site-packages") == ["x/a.py"]
+
+
 def test_a_folder_given_by_name_is_walked_whatever_it_is(tmp_path: Path):
     make(tmp_path, ".hidden/a.py", ".hidden/pyvenv.cfg")
     assert [path.name for path in python_files([tmp_path / ".hidden"])] == ["a.py"]

@@ -1,0 +1,62 @@
+"""So many callers at a time; the others wait for their turn, but not forever."""
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+from lift_sys.backends.remote import Unanswered
+
+
+class Turns:
+    """Turns taken by threads.
+
+    Args:
+        count: how many callers there are at a time.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._free = threading.Semaphore(count)
+
+    @contextmanager
+    def taken(self, deadline: float) -> Iterator[None]:
+        """Wait for a turn until `deadline`, a ``time.monotonic`` instant, and hold it.
+
+        Raises:
+            Unanswered: none came in time.
+        """
+        if not self._free.acquire(timeout=max(0.0, deadline - time.monotonic())):
+            raise _none_came(self._count)
+        try:
+            yield
+        finally:
+            self._free.release()
+
+
+class AsyncTurns:
+    """Turns taken by the tasks of one event loop."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._free = asyncio.Semaphore(count)
+
+    @asynccontextmanager
+    async def taken(self, deadline: float) -> AsyncIterator[None]:
+        """Wait for a turn and hold it. See ``Turns.taken``."""
+        try:
+            async with asyncio.timeout(deadline - time.monotonic()):
+                await self._free.acquire()
+        except TimeoutError as error:
+            raise _none_came(self._count) from error
+        try:
+            yield
+        finally:
+            self._free.release()
+
+
+def _none_came(count: int) -> Unanswered:
+    return Unanswered(
+        f"no connection was to be had in time; {count} are allowed", may_have_happened=False
+    )

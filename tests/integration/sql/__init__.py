@@ -1,0 +1,1 @@
+"""The schema itself: isolation, concurrency, checkers, and every way it is applied."""
