@@ -421,7 +421,7 @@ class SessionMachine(RuleBasedStateMachine):
     def reopen(self) -> None:
         """Go on as another process would."""
         first = self.under.harness.reopen(self._names[0])
-        self._subjects = [first.for_user(name) for name in self._names]
+        self._subjects = [self.under.harness.view(first, name) for name in self._names]
 
     def teardown(self) -> None:
         """Compare the whole content, and leave none behind."""
