@@ -57,6 +57,7 @@ def main() -> None:
     )
     seconds = perf_counter() - begun
     report.show(rows, console)
+    report.show_targets(rows, console)
     console.print(f"{seconds:.0f} s")
     if given.json:
         report.write_json(

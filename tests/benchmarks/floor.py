@@ -29,7 +29,7 @@ from lift_sys.backends.remote import arguments_json, key_json
 from lift_sys.spec_sessions import PromptSession, operations
 from lift_sys.spec_sessions.functions import FUNCTIONS
 from tests.benchmarks.measure import Act, settled
-from tests.benchmarks.ours import LISTED, session_of, turn
+from tests.benchmarks.ours import LISTED, reader, session_of, turn
 from tests.benchmarks.sizes import sqlite_bytes
 from tests.benchmarks.stack import Site
 from tests.benchmarks.subjects import Subject, tag
@@ -91,12 +91,11 @@ class _Remote(Subject):
         return await self.act(call, self._user)
 
     async def fill(self, count: int) -> None:
-        """Store nothing: the sync store's sessions are read, as it stored them before."""
+        """Store nothing: the stores' sessions are read, which they stored before."""
 
     async def latest(self, count: int) -> Act:
-        reader = {"postgres": "PostgresSessionStore", "supabase": "SupabaseSessionStore"}
         call = next(operations.list_page(None, None, LISTED, None))
-        return await self.act(call, f"{reader[self.family]}-{count}")
+        return await self.act(call, reader(count))
 
     async def contend(self, session: str, text: str) -> Act:
         return await self.append(session, text)  # one after the other: nobody loses

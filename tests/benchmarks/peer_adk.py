@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Self
 
+import psycopg
 from google.adk.errors._stale_session_error import StaleSessionError
 from google.adk.events import Event
 from google.adk.sessions import DatabaseSessionService
@@ -36,6 +39,7 @@ class ADKSessions(Subject):
         name: what the rows call it.
         family: where it keeps sessions.
         service: the service.
+        multiply: makes of a user's one session so many.
         size: returns how many bytes the database takes.
         end: releases what the service was given.
     """
@@ -52,12 +56,14 @@ class ADKSessions(Subject):
         name: str,
         family: str,
         service: Any,
+        multiply: Callable[[str, int], None],
         size: Callable[[], int],
         end: Callable[[], Any] = lambda: None,
     ) -> None:
         self.name = name
         self.family = family
         self._service = service
+        self._multiply = multiply
         self._size = size
         self._end = end
         self._sessions: dict[str, Any] = {}
@@ -102,8 +108,9 @@ class ADKSessions(Subject):
         return lambda: self._service.get_session(**wanted, config=since)
 
     async def fill(self, count: int) -> None:
-        for _ in range(count):
-            await self._service.create_session(app_name=_APP, user_id=str(count))
+        # One by one it would take minutes: the others are copies of the first one's row.
+        await self._service.create_session(app_name=_APP, user_id=str(count))
+        self._multiply(str(count), count)
 
     async def latest(self, count: int) -> Act:
         # There is no limit: the service gives all of them.
@@ -133,8 +140,31 @@ class ADKSessions(Subject):
 def sqlite(folder: Path) -> list[Subject]:
     """Return the service on SQLite."""
     path = folder / "adk.db"
+
+    def multiply(user: str, count: int) -> None:
+        with closing(sqlite3.connect(path)) as connection:
+            columns = [name for _, name, *_ in connection.execute("pragma table_info(sessions)")]
+            chosen = ["'copy-' || n" if name == "id" else name for name in columns]
+            connection.execute(
+                "with recursive numbers (n) as"  # its own column names
+                " (select 1 union all select n + 1 from numbers where n < ?)"
+                f" insert into sessions ({', '.join(columns)})"
+                f" select {', '.join(chosen)} from sessions, numbers where user_id = ?",
+                (count - 1, user),
+            )
+            connection.commit()
+
     service = SqliteSessionService(str(path))
-    return [ADKSessions("ADK SqliteSessionService", "sqlite", service, lambda: sqlite_bytes(path))]
+    name = "ADK SqliteSessionService"
+    return [ADKSessions(name, "sqlite", service, multiply, lambda: sqlite_bytes(path))]
+
+
+_COPIES = """
+    insert into sessions
+    select (jsonb_populate_record(s, jsonb_build_object('id', 'copy-' || n))).*
+    from sessions as s, generate_series(1, %s) as n
+    where s.user_id = %s
+"""
 
 
 def postgres(site: Site, *, proxied: bool) -> list[Subject]:
@@ -143,11 +173,17 @@ def postgres(site: Site, *, proxied: bool) -> list[Subject]:
     engine = create_async_engine(
         address.replace("postgresql://", "postgresql+asyncpg://"), pool_size=10, max_overflow=0
     )
+
+    def multiply(user: str, count: int) -> None:
+        with psycopg.connect(site.database(_DATABASE)) as connection:
+            connection.execute(_COPIES, (count - 1, user))
+
     return [
         ADKSessions(
             "ADK DatabaseSessionService",
             "postgres",
             DatabaseSessionService(db_engine=engine),
+            multiply,
             lambda: schema_bytes(site.database(_DATABASE)),
             engine.dispose,
         )

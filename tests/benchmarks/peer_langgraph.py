@@ -53,7 +53,8 @@ class Checkpoints(Subject):
     kind = "theirs"
     answers = "dicts"
     blocking = True
-    most_listed = 10_000
+    longest = 1_000
+    most_listed = 100
     most_contending = 0  # they would overwrite each other, or fork
 
     def __init__(
@@ -69,7 +70,6 @@ class Checkpoints(Subject):
         self.name = f"{name} ({'whole' if whole else 'delta'})"
         self.tag = tag(self.name)
         self.family = family
-        self.longest = 1_000 if whole else 10_000
         self._saver = saver
         self._size = size
         self._end = end

@@ -14,6 +14,7 @@ from typing import Any, Final
 from rich.console import Console
 from rich.table import Table
 
+from tests.benchmarks.targets import outcomes
 from tests.benchmarks.work import Row
 
 _PACKAGES = (
@@ -86,6 +87,23 @@ def show(rows: Sequence[Row], console: Console) -> None:
             cells = [cell(row) for cell in columns.values()]
             table.add_row(row.store, *cells, style="bold" if row.kind == "ours" else None)
         console.print(table)
+
+
+def show_targets(rows: Sequence[Row], console: Console) -> None:
+    """Print what was reached of each target, as far as there are rows for it."""
+    table = Table(title="targets", title_justify="left")
+    for column in ("family", "operation", "", "store"):
+        table.add_column(column)
+    for column in ("wanted", "reached"):
+        table.add_column(column, justify="right")
+    for outcome in outcomes(rows):
+        target = outcome.target
+        wanted = f"{'>=' if target.at_least else '<='} {target.wanted:.2f}"
+        cells = [target.family, target.operation, target.what, outcome.store, wanted]
+        style = None if outcome.met else "bold"
+        mark = "" if outcome.met else " missed"
+        table.add_row(*cells, f"{outcome.reached:.2f}{mark}", style=style)
+    console.print(table)
 
 
 def _compared(row: Row) -> str:

@@ -11,6 +11,7 @@ from rich.console import Console
 from tests.benchmarks import report
 from tests.benchmarks.__main__ import FAMILIES, benchmark
 from tests.benchmarks.measure import Effort, Times
+from tests.benchmarks.targets import outcomes
 from tests.benchmarks.work import Plan, Row
 
 TINY = Plan(
@@ -82,7 +83,20 @@ def test_rows_are_written_for_programs_and_for_people(rows: list[Row], tmp_path:
     assert written["rows"][0].keys() >= COLUMNS
     shown = io.StringIO()
     report.show(rows, Console(file=shown, width=200))
+    report.show_targets(rows, Console(file=shown, width=200))
     assert "PostgresSessionStore" in shown.getvalue()
+
+
+def test_a_target_is_missed_by_the_worst_of_its_figures() -> None:
+    row = Row("SQLiteSessionStore", "sqlite", "ours", "size", bytes_per_byte=1.5)
+    worse = Row("SQLiteSessionStore", "sqlite", "ours", "size", bytes_per_byte=1.7)
+    assert [outcome.met for outcome in outcomes([row])] == [True]
+    assert [(outcome.reached, outcome.met) for outcome in outcomes([row, worse])] == [(1.7, False)]
+
+
+def test_every_target_but_those_of_peers_and_sizes_is_found_in_the_rows(rows: list[Row]) -> None:
+    reached = {(o.target.family, o.target.operation) for o in outcomes(rows)}
+    assert reached >= {("supabase", "append"), ("supabase", "load"), ("postgres", "size")}
 
 
 def test_a_ratio_is_the_median_of_the_ratios_of_each_round() -> None:
