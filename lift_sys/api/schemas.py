@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from lift_sys.ir.models import IntermediateRepresentation
 from lift_sys.spec_sessions.models import ResolutionType, RevisionType, Source, ValidationStatus
@@ -72,7 +72,7 @@ class NewResolution(_Body):
 class Finalization(_Body):
     """How to finalize."""
 
-    force: bool = Field(False, description="Also where holes are open.")
+    force: StrictBool = Field(False, description="Also where holes are open.")
 
 
 class LiftRequest(_Body):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 from pydantic import ValidationError
 
-from lift_sys.commands.common import DEFAULT_STORE, CommandError, StoreOption
+from lift_sys.commands.common import DEFAULT_STORE, CommandError
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -18,7 +18,15 @@ _GRACE: Final = 30
 
 
 def serve(
-    store: StoreOption = DEFAULT_STORE,
+    store: Annotated[
+        str | None,
+        typer.Option(
+            help="The store, as a URL; else LIFT_SYS_STORE, also in a file .env, else "
+            f"{DEFAULT_STORE}.",
+            metavar="URL",
+            show_default=False,
+        ),
+    ] = None,
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="The port; 0 takes a free one.")
@@ -35,7 +43,7 @@ def serve(
     except ModuleNotFoundError as error:
         raise CommandError(f"the server needs {error.name}: install lift-sys[server]") from error
     try:
-        settings = Settings(LIFT_SYS_STORE=store)
+        settings = Settings() if store is None else Settings(LIFT_SYS_STORE=store)
     except ValidationError as error:
         raise CommandError(_one_line(error), 5) from error
     if settings.auth == "none" and not is_loopback(host):

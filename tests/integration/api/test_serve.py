@@ -55,6 +55,13 @@ def test_the_store_is_an_option(tmp_path):
     assert not (tmp_path / "x.db").exists()
 
 
+def test_the_file_env_may_name_the_store(tmp_path):
+    (tmp_path / ".env").write_text("LIFT_SYS_STORE=sqlite:///named.db\n")
+    with serving(tmp_path, {}) as server:
+        assert httpx.get(f"{server.url}/ready").is_success
+    assert (tmp_path / "named.db").exists()
+
+
 @pytest.mark.skipif(not socket.has_ipv6, reason="this machine has no IPv6")
 def test_it_serves_another_loopback_address(tmp_path):
     with serving(tmp_path, {}, "--host", "::1") as server:

@@ -80,6 +80,9 @@ def test_answers_are_applied_and_the_session_made_final(client, path):
 
 
 def test_open_holes_are_no_obstacle_to_force(client, path):
+    for almost in (1, "true"):
+        answer = client.post(f"{path}/finalize", json={"force": almost})
+        assert kind(answer) == (422, "invalid-request")
     assert client.post(f"{path}/finalize", json={"force": True}).status_code == 200
 
 
