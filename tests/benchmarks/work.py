@@ -375,7 +375,7 @@ async def _own(subject: Subject, count: int, turns: int) -> _Writers:
 
 
 async def _shared(subject: Subject, count: int, _: int) -> _Writers:
-    turns = 2  # they get in each other's way: more of them take long
+    turns = max(1, 20 // count)  # they get in each other's way: more of them take long
     name = f"shared-{count}"
     await subject.grow(name, [text()] * 10)
 
