@@ -143,9 +143,21 @@ def _description(app: FastAPI) -> dict[str, Any]:
         components["schemas"] |= problem["$defs"]
         for name in ("HTTPValidationError", "ValidationError"):  # problem details replace them
             components["schemas"].pop(name, None)
+        _say_what_arrays_hold(components)
         if app.state.settings.auth != "none":
             token = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
             components["securitySchemes"] = {"token": token}
             description["security"] = [{"token": []}]
         app.openapi_schema = description
     return app.openapi_schema
+
+
+def _say_what_arrays_hold(schema: Any) -> None:
+    """Give arrays of anything an ``items`` that says so: generators of clients insist on one."""
+    if isinstance(schema, dict):
+        if schema.get("type") == "array":
+            schema.setdefault("items", {})
+        schema = list(schema.values())
+    if isinstance(schema, list):
+        for member in schema:
+            _say_what_arrays_hold(member)

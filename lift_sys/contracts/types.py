@@ -30,6 +30,11 @@ _OVERRIDE: Final = re.compile(r"[a-z][a-z0-9_]*( [a-z]+)*(\(\d+(, ?\d+)?\))?( [a
 _INTEGER_RANGES: Final = {"integer": INT4, "bigint": INT8}
 _FAR_NUMBERS: Final = range(-(10**30), 10**30 + 1)
 _FAR_LENGTH: Final = 10_000
+_FAR_TEXTS: Final = {
+    "timestamptz": ("0001-01-01 00:00:00+00", "9999-12-31 23:59:59.999999+00"),
+    "date": ("0001-01-01", "9999-12-31"),
+    "boolean": ("true", "false"),
+}
 _NUMBERS: Final = frozenset({"integer", "bigint", "numeric"})
 
 
@@ -294,7 +299,7 @@ def _samples(shape: Shape, column_type: str) -> tuple[Sample, ...]:
     plain = not shape.every("pattern") and not shape.every("format")
     if column_type == "text" and shape.types == {"string"} and plain:
         return tuple(_length_samples(shape))
-    return ()
+    return tuple(Sample(text, accepted=True) for text in _FAR_TEXTS.get(column_type, ()))
 
 
 def _number_samples(shape: Shape, column_type: str) -> Iterator[Sample]:

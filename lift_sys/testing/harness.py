@@ -66,7 +66,12 @@ class StoreHarness:
         user_id = user_id or self.user()
         if self._first is None:
             self._first = self._open(user_id)
-        return self._first.for_user(user_id, access_token=self._token and self._token(user_id))
+        return self.view(self._first, user_id)
+
+    def view(self, store: SessionStore, user_id: str | None = None) -> SessionStore:
+        """Return a view of `store` for that user, or for a new one, with the user's token."""
+        user_id = user_id or self.user()
+        return store.for_user(user_id, access_token=self._token and self._token(user_id))
 
     def reopen(self, user_id: str) -> SessionStore:
         """Return a second store over the same data, as another process would open it.
@@ -87,11 +92,17 @@ class StoreHarness:
         while self._opened:
             self._opened.pop().close()
 
+    def hasty(self) -> SessionStore:
+        """Return a store for a new user that gives up on its server after some seconds.
+
+        A networked harness overrides this; the default skips the test.
+        """
+        pytest.skip("the harness cannot cut a server off")
+
     def outage(self) -> AbstractContextManager[None]:
         """Keep the server away from its clients inside the ``with`` block.
 
-        The stores of this harness must be given a retry budget of at most some seconds. A
-        networked harness overrides this; the default skips the test.
+        A networked harness overrides this; the default skips the test.
         """
         pytest.skip("the harness cannot cut a server off")
 

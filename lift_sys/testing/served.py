@@ -17,8 +17,10 @@ import pytest
 from lift_sys.spec_sessions import SessionStore
 from lift_sys.testing.harness import Capability, Opener, StoreHarness
 
-BUDGET: Final = 3.0
-"""For how many seconds the stores go on trying: long for a test, short for one without a server."""
+BUDGET: Final = 60.0
+"""For how many seconds a store goes on trying: enough for the largest write on a busy machine."""
+HASTY: Final = 2.0
+"""The same for a store whose server is to be taken away."""
 
 _KEPT = (Capability.DURABLE, Capability.SHARED_BETWEEN_PROCESSES, Capability.NETWORKED)
 
@@ -58,10 +60,17 @@ def _wire() -> Any:
 class _ServedHarness(StoreHarness):
     """A harness with a proxy between the store and its server."""
 
-    def __init__(self, proxy: Any, opener: Opener, bare: Opener, **options: Any) -> None:
+    def __init__(
+        self, proxy: Any, opener: Callable[..., Any], bare: Opener, **options: Any
+    ) -> None:
         super().__init__(opener, *options.pop("capabilities", _KEPT), **options)
         self._proxy = proxy
         self._bare = bare
+
+    def hasty(self) -> SessionStore:
+        """See ``StoreHarness.hasty``."""
+        opener: Callable[..., Any] = self.opener
+        return self._closing(opener(self.user(), budget=HASTY))
 
     @contextmanager
     def outage(self) -> Iterator[None]:
@@ -141,12 +150,17 @@ class SupabaseHarness(_ServedHarness):
 
 
 def _open_with_token(
-    store: Callable[..., Any], url: str, key: str, secret: str, user_id: str
+    store: Callable[..., Any],
+    url: str,
+    key: str,
+    secret: str,
+    user_id: str,
+    budget: float = BUDGET,
 ) -> Any:
     import jwt
 
     claims = {"sub": user_id, "role": "authenticated", "aud": "authenticated", "exp": 2**31}
-    return store(url, key, user_id, jwt.encode(claims, secret), budget=BUDGET)
+    return store(url, key, user_id, jwt.encode(claims, secret), budget=budget)
 
 
 def _open_bare(store: Callable[..., Any], user_id: str) -> Any:

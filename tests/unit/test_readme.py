@@ -4,18 +4,23 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from lift_sys.local import LocalSupabase
+from lift_sys.local.binaries import postgrest
+
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
-BLOCKS = re.findall(r"^```(\w+)( gate)?\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
-HERE = [(kind, text) for kind, gate, text in BLOCKS if not gate]
-GATE = [text.strip() for _, gate, text in BLOCKS if gate]
+BLOCKS = re.findall(r"^```(\w+)( gate| supabase)?\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+HERE = [(kind, text) for kind, label, text in BLOCKS if not label]
+ON_SUPABASE = [(kind, text) for kind, label, text in BLOCKS if label == " supabase"]
+GATE = [text.strip() for _, label, text in BLOCKS if label == " gate"]
 
 
-def run(kind: str, text: str, folder: Path) -> subprocess.CompletedProcess[str]:
+def run(kind: str, text: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     commands = {
         "sh": ["bash", "-euo", "pipefail", "-c", text],
         "python": [sys.executable, "-W", "error", "-c", text],
@@ -24,7 +29,7 @@ def run(kind: str, text: str, folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         commands[kind],
         cwd=folder,
-        env={"PATH": path, "HOME": str(folder)},
+        env={"PATH": path, "HOME": str(folder), **environment},
         capture_output=True,
         text=True,
         check=False,
@@ -33,12 +38,26 @@ def run(kind: str, text: str, folder: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize(("kind", "text"), HERE, ids=[text[:30] for _, text in HERE])
 def test_every_block_runs_in_an_empty_folder(kind: str, text: str, tmp_path: Path) -> None:
-    done = run(kind, text, tmp_path)
+    done = run(kind, text, tmp_path, LIFT_SYS_POSTGREST=str(postgrest()))
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.fixture(scope="module")
+def project() -> Iterator[dict[str, str]]:
+    with LocalSupabase() as stack:
+        yield {**stack.environment(), "USER_TOKEN": stack.jwt("ann")}
+
+
+@pytest.mark.parametrize(("kind", "text"), ON_SUPABASE, ids=[text[:30] for _, text in ON_SUPABASE])
+def test_every_block_about_supabase_runs_on_one(
+    kind: str, text: str, tmp_path: Path, project: dict[str, str]
+) -> None:
+    done = run(kind, text, tmp_path, **project)
     assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_no_block_is_of_a_kind_that_is_not_run() -> None:
-    assert {kind for kind, _ in HERE} == {"sh", "python"}
+    assert {kind for kind, _ in HERE + ON_SUPABASE} == {"sh", "python"}
     assert README.count("```") == 2 * len(BLOCKS)
 
 

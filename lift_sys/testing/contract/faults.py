@@ -108,7 +108,7 @@ class Faults:
     def test_without_its_server_a_store_says_so_within_its_budget(
         self, harness: StoreHarness, name: str
     ) -> None:
-        store, session = harness.store(), samples.session()
+        store, session = harness.hasty(), samples.session()
         with harness.outage():
             started = time.monotonic()
             with pytest.raises((StoreUnavailableError, OutcomeUnknownError)) as caught:
@@ -122,7 +122,7 @@ class Faults:
     def test_the_store_works_again_by_itself_once_its_server_does(
         self, harness: StoreHarness
     ) -> None:
-        store, session = harness.store(), samples.session()
+        store, session = harness.hasty(), samples.session()
         store.create(session)
         for _ in range(2):
             with harness.outage():
@@ -134,7 +134,7 @@ class Faults:
     def test_a_write_that_failed_for_want_of_a_server_is_absent_or_said_to_be_unknown(
         self, harness: StoreHarness
     ) -> None:
-        store, session = harness.store(), samples.session()
+        store, session = harness.hasty(), samples.session()
         with harness.outage():
             error = error_of(lambda: store.create(session, idempotency_key="k"))
         if isinstance(error, StoreUnavailableError):

@@ -68,7 +68,7 @@ class Lifecycle:
     ) -> None:
         store, session = harness.store(), samples.session()
         store.create(session)
-        view, sibling = store.for_user(harness.user()), store.for_user(store.user_id)
+        view, sibling = harness.view(store), harness.view(store, store.user_id)
         view.create(samples.session())
         view.close()
         view.close()
@@ -83,7 +83,7 @@ class Lifecycle:
         self, harness: StoreHarness, name: str
     ) -> None:
         store = blocking(harness.opener(harness.user()))
-        view = store.for_user(harness.user())
+        view = harness.view(store)
         view.create(samples.session())
         store.close()
         with pytest.raises(StoreClosedError):
@@ -92,7 +92,7 @@ class Lifecycle:
     @guarantee("G16")
     def test_a_with_block_closes_what_it_was_given(self, harness: StoreHarness) -> None:
         store = harness.store()
-        with store.for_user(store.user_id) as view:
+        with harness.view(store, store.user_id) as view:
             session = samples.session()
             view.create(session)
         with pytest.raises(StoreClosedError):

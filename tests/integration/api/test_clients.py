@@ -43,6 +43,27 @@ def test_what_is_acknowledged_survives_a_killed_server(settings, stack, tmp_path
         assert len(servers) == kills + 1
 
 
+def test_the_database_is_asked_with_the_users_own_token(stack, tmp_path):
+    settings = {
+        "LIFT_SYS_STORE": "supabase://",
+        "LIFT_SYS_AUTH": "supabase",
+        "SUPABASE_URL": stack.url,
+        "SUPABASE_KEY": stack.anon_key,
+        "SUPABASE_JWT_SECRET": stack.jwt_secret,
+    }
+    token = stack.jwt("ann")
+    with serving(tmp_path, settings) as server:
+        stack.gateway.reset()
+        headers = {"Authorization": f"Bearer {token}"}
+        assert httpx.post(f"{server.url}/sessions", json={}, headers=headers).status_code == 201
+        [asked] = stack.gateway.requests
+        assert asked.headers["authorization"] == f"Bearer {token}"
+        assert asked.headers["apikey"] == stack.anon_key
+        assert httpx.get(f"{server.url}/ready").is_success
+    with serving(tmp_path, {**settings, "SUPABASE_KEY": "sb_publishable_wrong"}) as server:
+        assert httpx.get(f"{server.url}/ready").status_code == 403
+
+
 @pytest.mark.parametrize(("how", "code"), [(signal.SIGTERM, -signal.SIGTERM), (signal.SIGINT, 0)])
 def test_a_server_that_is_told_to_stop_answers_what_it_was_asked(stack, tmp_path, how, code):
     settings = {"LIFT_SYS_STORE": f"supabase+{stack.url}", "SUPABASE_KEY": stack.service_key}

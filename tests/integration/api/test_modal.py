@@ -39,8 +39,7 @@ from lift_sys.modal_app import api, app, image, process_session, secret
 seen = {"socket.connect", "socket.bind", "socket.getaddrinfo", "sqlite3.connect"} & set(opened)
 import pathlib, lift_sys
 folder = pathlib.Path(lift_sys.__file__).parents[1]
-heavy = [name for name in ("supabase", "psycopg", "fastapi") if name in sys.modules]
-print(folder, sorted(seen), heavy)
+print(folder, sorted(seen), sorted({"supabase", "psycopg", "fastapi"} & sys.modules.keys()))
 """
 
 

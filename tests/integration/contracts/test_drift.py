@@ -21,6 +21,7 @@ PROPERTIES: dict[str, Any] = {
     "label": {"type": "string", "default": "none"},
     "code": {"type": "string", "minLength": 2, "maxLength": 8},
     "score": {"type": "number"},
+    "at": {"type": "string", "format": "date-time"},
 }
 PLANTED: dict[str, tuple[str, str, str, str]] = {
     "a renamed column": (
@@ -91,6 +92,12 @@ PLANTED: dict[str, tuple[str, str, str, str]] = {
         "narrowed-values",
         "shop_order_current.note",
         f"alter table {TABLE} drop constraint short",
+    ),
+    "an instant refused": (
+        f"alter table {TABLE} add constraint late check (at > '1900-01-01')",
+        "narrowed-values",
+        "shop_order_current.at",
+        f"alter table {TABLE} drop constraint late",
     ),
     "a bound where there was none": (
         f"alter table {TABLE} add constraint small check (score < 1e20)",

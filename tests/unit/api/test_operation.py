@@ -125,6 +125,21 @@ def test_the_description_is_valid(settings):
     validate(described(**settings))
 
 
+def test_arrays_say_what_they_hold():
+    """As generators of clients insist: without it they leave the schema out."""
+    schemas = described()["components"]["schemas"]
+    assert schemas["Provenance"]["properties"]["evidence"]["items"] == {}
+    assert [name for name, schema in schemas.items() if bare_arrays(schema)] == []
+
+
+def bare_arrays(schema: Any) -> int:
+    members = schema.values() if isinstance(schema, dict) else schema
+    if not isinstance(schema, dict | list):
+        return 0
+    bare = isinstance(schema, dict) and schema.get("type") == "array" and "items" not in schema
+    return bare + sum(map(bare_arrays, members))
+
+
 def test_operations_are_named_for_the_clients_that_are_made_of_them():
     names = {
         operation["operationId"]

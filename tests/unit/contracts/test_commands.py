@@ -127,6 +127,28 @@ def test_check_finds_tables_without_a_contract(run: Any, put: Any, root: Path) -
     assert run("check", "--allow-table", "stray").exit_code == 0
 
 
+def test_a_table_may_be_excepted_with_a_reason(run: Any, root: Path) -> None:
+    (root.parent / "migrations").mkdir()
+    migration = root.parent / "migrations" / "20250101000000_x.sql"
+    migration.write_text("create table inner_one.notes (); create table stray ();")
+    found = {"inner_one.notes", "stray"}
+    assert {finding["where"] for finding in _json(run("check", "--json"))} == found
+    (root / "uncontracted.json").write_text(json.dumps(dict.fromkeys(found, "it is a scratch pad")))
+    assert run("check").exit_code == 0
+    migration.write_text("create table stray ();")
+    codes = [(f["code"], f["where"]) for f in _json(run("check", "--json"))]
+    assert codes == [("needless-exception", "inner_one.notes")]
+
+
+@pytest.mark.parametrize(("text", "place"), [("[]", ""), ('{"a": " "}', "#/a"), ("{", "")])
+def test_an_exception_without_a_reason_is_refused(
+    run: Any, root: Path, text: str, place: str
+) -> None:
+    (root / "uncontracted.json").write_text(text)
+    (finding,) = _json(run("check", "--json"))
+    assert (finding["code"], finding["where"]) == ("refused-contract", f"uncontracted.json{place}")
+
+
 def test_check_goes_on_past_a_refused_contract(run: Any, put: Any) -> None:
     put("a/b/c", {"type": "nonsense"})
     put("a/b/d")
@@ -174,6 +196,22 @@ def test_export_writes_a_contract_and_checks_it(run: Any, root: Path) -> None:
     assert run(*arguments, "--check").exit_code == 0
     assert (root / "tools" / "contracts" / "persistence.schema.json").is_file()
     assert run("generate").exit_code == 0
+
+
+def test_export_brings_every_exported_contract_up_to_date(run: Any, put: Any, root: Path) -> None:
+    put("a/b/c")
+    run("export", "lift_sys.contracts.contract:Persistence", "tools/contracts/persistence")
+    path = root / "tools" / "contracts" / "persistence.schema.json"
+    exported = path.read_text()
+    path.write_text(exported.replace('"access"', '"excess"'))
+    assert run("export", "--check").exit_code == 1
+    assert run("export").stdout == f"wrote {path.relative_to(root.parent.parent)}\n"
+    assert run("export", "--check").exit_code == 0
+
+
+def test_export_needs_a_place(run: Any) -> None:
+    result = run("export", "lift_sys.contracts.contract:Persistence")
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
 
 
 def test_export_of_nothing_is_one_line(run: Any) -> None:

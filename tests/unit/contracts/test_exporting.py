@@ -1,5 +1,6 @@
 """A model's contract says what the model says, and its table is what one would expect."""
 
+import json
 from collections.abc import Callable
 from datetime import datetime
 from enum import StrEnum
@@ -11,7 +12,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
 from lift_sys.contracts import Workspace, export, tables_for, write_contract
-from lift_sys.contracts.export import find_model
+from lift_sys.contracts.export import find_model, renew
 
 
 class State(StrEnum):
@@ -77,6 +78,38 @@ def test_exporting_again_changes_nothing(root: Path) -> None:
     contract = export(Order, identity="shop:order:current", version="1.0.0", metadata=METADATA)
     assert not write_contract(contract, path)
     assert path.read_bytes() == before
+
+
+def test_renewing_keeps_what_only_the_file_says(root: Path) -> None:
+    contract = json.loads(_export(root).read_text())
+    contract |= {"version": "2.1.0", "x-index": False, "required": []}
+    contract["x-artifact-metadata"]["model"] = f"{__name__}:Order"
+    contract["$defs"]["Line"]["properties"]["article"]["x-column"] = "name"
+    renewed = renew(contract)
+    assert (renewed["version"], renewed["x-index"]) == ("2.1.0", False)
+    assert renewed["$defs"]["Line"]["properties"]["article"]["x-column"] == "name"
+    assert renewed["x-artifact-metadata"] == contract["x-artifact-metadata"]
+    assert renewed["required"] == list(Order.model_fields)
+
+
+def test_renewing_takes_no_data_and_no_name_for_an_extension(root: Path) -> None:
+    contract = json.loads(_export(root).read_text())
+    contract["x-artifact-metadata"]["model"] = f"{__name__}:Order"
+    contract["properties"]["x-gone"] = {"default": {"x-column": 1}}
+    assert "x-gone" not in renew(contract)["properties"]
+
+
+def test_renewing_refuses_to_lose_an_extension(root: Path) -> None:
+    contract = json.loads(_export(root).read_text())
+    contract["x-artifact-metadata"]["model"] = f"{__name__}:Order"
+    contract["properties"]["gone"] = {"x-column": "left_behind"}
+    with pytest.raises(ValueError, match=r"#/properties/gone: the model has no place for this x-c"):
+        renew(contract)
+
+
+def test_what_is_written_requires_every_field(root: Path) -> None:
+    contract = Workspace(root).load(_export(root))
+    assert contract.root.shape().required == set(Order.model_fields)
 
 
 def test_what_is_read_may_be_described_instead(root: Path) -> None:

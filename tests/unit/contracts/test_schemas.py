@@ -221,6 +221,17 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
         "/x-owner",
         "required",
     ),
+    "owner of nothing by hand": (
+        {
+            "properties": {"x": {"type": "string"}},
+            "x-owner": "y",
+            "x-artifact-metadata": {
+                "persistence": {"strategy": "relational", "managed": "by-hand", "table": "x"}
+            },
+        },
+        "/x-owner",
+        "names a column",
+    ),
     "unknown dialect": ({"$schema": "https://example.com/own"}, "/$schema", "no JSON Schema"),
     "no version": ({"version": "1"}, "/version", "no version"),
     "no identity": ({"$id": ""}, "/$id", "needs an $id"),
