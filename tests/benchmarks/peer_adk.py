@@ -47,7 +47,7 @@ class ADKSessions(Subject):
     kind = "theirs"
     answers = "validated models"
     blocking = False
-    longest = 1_000  # events can only be added one by one
+    one_by_one = True
     most_listed = 10_000
     most_contending = 10
 

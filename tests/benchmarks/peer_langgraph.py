@@ -74,6 +74,7 @@ class Checkpoints(Subject):
         self._size = size
         self._end = end
         self._whole = whole
+        self.one_by_one = not whole
         self._threads: dict[str, _Thread] = {}
         self._created = 0
 

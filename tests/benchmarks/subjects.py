@@ -31,6 +31,7 @@ class Subject(ABC):
         kind: ``ours``, ``theirs`` or ``floor``.
         answers: what a load gives: validated models, dicts or parsed JSON.
         blocking: whether its acts block, so that several writers are threads and not tasks.
+        one_by_one: whether turns can only be added one after the other, even to begin with.
         longest: the longest history that it can be brought to in reasonable time.
         most_listed: the most sessions that it can be given to list in reasonable time.
         most_contending: the most writers of one session that it serves in reasonable time.
@@ -41,6 +42,7 @@ class Subject(ABC):
     kind: str
     answers: str
     blocking: bool
+    one_by_one = False
     longest = 10_000
     most_listed = 100_000
     most_contending = 100

@@ -40,6 +40,7 @@ class Plan:
         lists: of how many sessions the 20 latest are listed.
         crowds: how many writers there are at once.
         delays: milliseconds of network delay.
+        one_by_one: the longest history of those who can only be given one turn after the other.
         stored: sessions and turns of each, by which the size of a database is taken.
         effort: rounds, and seconds a round.
         crowd_effort: the same with several writers.
@@ -50,6 +51,7 @@ class Plan:
     lists: tuple[int, ...] = (100, 10_000, 100_000)
     crowds: tuple[int, ...] = (1, 10, 50)
     delays: tuple[int, ...] = (1, 5, 20)
+    one_by_one: int = 1_000
     stored: tuple[int, int] = (20, 50)
     effort: Effort = field(default_factory=lambda: Effort(rounds=25, seconds=0.02, limit=30))
     crowd_effort: Effort = field(default_factory=lambda: Effort(rounds=9, seconds=0, limit=10))
@@ -62,6 +64,7 @@ QUICK = Plan(
     lists=(50, 500),
     crowds=(1, 10),
     delays=(20,),
+    one_by_one=100,
     stored=(5, 20),
     effort=Effort(rounds=7, seconds=0.01, limit=3),
     crowd_effort=Effort(rounds=3, seconds=0, limit=1),
@@ -310,7 +313,7 @@ class Bench:
             self._session(subject, history)
             for history in histories
             for subject in self._subjects
-            if history <= subject.longest
+            if history <= (self._plan.one_by_one if subject.one_by_one else subject.longest)
         ]
         return [_Entry(s.subject, s.history, getattr(s, name), s) for s in sessions]
 
@@ -372,7 +375,7 @@ async def _own(subject: Subject, count: int, turns: int) -> _Writers:
 
 
 async def _shared(subject: Subject, count: int, _: int) -> _Writers:
-    turns = 2  # they get in each other's way: more of them take long
+    turns = max(1, 20 // count)  # they get in each other's way: more of them take long
     name = f"shared-{count}"
     await subject.grow(name, [text()] * 10)
 
