@@ -169,6 +169,8 @@ NEW = values_of(PromptSession, version=st.just(0))
 
 
 class TestEveryValueThatTheModelsAccept:
+    # Shrinking a failure may take Hypothesis five minutes; cut short, it would not be shown.
+    @pytest.mark.timeout(400)
     @given(NEW, NEW)
     @settings(
         max_examples=examples(40),
