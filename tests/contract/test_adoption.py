@@ -23,7 +23,7 @@ def _blocks() -> dict[str, str]:
     """Return what the documentation shows of a contract test, by where it stands."""
     shown = {
         "docstring": re.findall(r"::\n\n((?:    .*\n|\n)+)", lift_sys.testing.__doc__ or ""),
-        "readme": re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL),
+        "readme": re.findall(r"```python adopt\n(.*?)```", README.read_text(), re.DOTALL),
     }
     return {
         where: re.sub(r"^    (?=from|import|class|    )", "", block, flags=re.MULTILINE)

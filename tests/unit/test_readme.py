@@ -1,4 +1,8 @@
-"""The README is true: each of its blocks is run, and the gate runs its first two commands."""
+"""The README is true: each of its blocks is run, and the gate runs its first two commands.
+
+Blocks about the server are run in ``tests/integration/api``, the one about a store of one's own in
+``tests/contract``.
+"""
 
 import os
 import re
@@ -14,7 +18,7 @@ from lift_sys.local.binaries import postgrest
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
-BLOCKS = re.findall(r"^```(\w+)( gate| supabase)?\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+BLOCKS = re.findall(r"^```(\w+)( \w+)?\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 HERE = [(kind, text) for kind, label, text in BLOCKS if not label]
 ON_SUPABASE = [(kind, text) for kind, label, text in BLOCKS if label == " supabase"]
 GATE = [text.strip() for _, label, text in BLOCKS if label == " gate"]
@@ -58,6 +62,8 @@ def test_every_block_about_supabase_runs_on_one(
 
 def test_no_block_is_of_a_kind_that_is_not_run() -> None:
     assert {kind for kind, _ in HERE + ON_SUPABASE} == {"sh", "python"}
+    elsewhere = {label for _, label, _ in BLOCKS} - {"", " gate", " supabase"}
+    assert elsewhere == {" serve", " walk", " fastapi", " modal", " adopt"}
     assert README.count("```") == 2 * len(BLOCKS)
 
 

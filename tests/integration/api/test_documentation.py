@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 from lift_sys.local import LocalSupabase
 from tests.integration.api.servers import ServerProcess, serving
 
-TEXT = Path(__file__).with_name("server.md").read_text()
+TEXT = (Path(__file__).parents[3] / "README.md").read_text()
 
 
 def block(fence: str) -> str:
@@ -69,7 +69,7 @@ def environment(stack: LocalSupabase, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("environment")
 def test_the_store_in_another_application(stack, tmp_path):
     example = tmp_path / "example.py"
-    example.write_text(block("python"))
+    example.write_text(block("python fastapi"))
     application = runpy.run_path(str(example))["app"]
     with TestClient(application) as client:
         headers = {"Authorization": f"Bearer {stack.jwt('ann')}"}
