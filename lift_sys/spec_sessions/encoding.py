@@ -25,6 +25,8 @@ from lift_sys.spec_sessions.records import Header, Items
 
 MAX_ITEM_BYTES: Final = 16 * 2**20
 """How large one item or one metadata object may be, as JSON in UTF-8."""
+LATEST: Final = 64
+"""How many items of each kind the fingerprint of an update looks at: more than one update adds."""
 MAX_WRITE_BYTES: Final = 64 * 2**20
 """How large one write may be, as JSON in UTF-8."""
 
@@ -116,8 +118,21 @@ def check_write_size(headers: Sequence[Header], items: Sequence[Items]) -> None:
         )
 
 
-def write_key(key: str | WriteKey | None, parts: Sequence[object]) -> WriteKey | None:
-    """Return what tells a repetition of the write by, or None where the caller gave no key.
+def latest(session: PromptSession) -> list[object]:
+    """Return what tells a session's items from others at a cost that does not grow with them (G18).
+
+    That is how many items of each kind there are, and the last ``LATEST`` of each as JSON. Call it
+    after ``encode_items``, which refuses what is no JSON.
+    """
+    parts: list[object] = []
+    for kind in (session.revisions, session.ir_drafts, session.pending_resolutions):
+        parts.append(len(kind))
+        parts += (item.__pydantic_serializer__.to_json(item) for item in kind[-LATEST:])
+    return parts
+
+
+def write_key(key: str | WriteKey, parts: Sequence[object]) -> WriteKey:
+    """Return what tells a repetition of the write by.
 
     Args:
         key: the caller's idempotency key, with a fingerprint of the caller's own or without.
@@ -126,8 +141,6 @@ def write_key(key: str | WriteKey | None, parts: Sequence[object]) -> WriteKey |
     Raises:
         InvalidSessionError: the key is no text of 1 to 255 characters.
     """
-    if key is None:
-        return None
     check_name(key.key if isinstance(key, WriteKey) else key, "idempotency_key")
     if isinstance(key, WriteKey):
         return key

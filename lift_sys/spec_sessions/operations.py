@@ -49,7 +49,7 @@ def create_many(
     encoding.check_write_size([n.header for n in new], [n.items for n in new])
     _check_distinct([n.header.session_id for n in new])
     parts = ["create_sessions", *(part for n in new for part in (n.header, n.items))]
-    write = encoding.write_key(idempotency_key, parts)
+    write = None if idempotency_key is None else encoding.write_key(idempotency_key, parts)
     if not new:
         return []
     arguments = records.CreateSessions(new)
@@ -89,7 +89,7 @@ def update(
     header = encoding.encode_header(session)
     items = encoding.encode_items(session, mark.counts.each() if mark else (0, 0, 0))
     encoding.check_write_size([header], [items])
-    keyed = _update_key(session, mark, header, items, applied, idempotency_key)
+    keyed = _update_key(session, mark, header, idempotency_key)
     arguments = records.UpdateSession(
         header=header,
         expected_version=session.version,
@@ -227,24 +227,24 @@ def _update_key(
     session: PromptSession,
     mark: StoredMark | None,
     header: records.Header,
-    items: records.Items,
-    applied: list[int],
     key: str | WriteKey | None,
 ) -> KeyedWrite | None:
     """Return what tells a repetition of a keyed update.
 
-    An object that was written with a key and not changed since is the same write again, although
-    nothing in it is new any more: ``KeyedWrite.at_rest`` recognises it.
+    The fingerprint is of the session as it shall be, not of what is new in it: so a copy that knows
+    nothing of what is stored (``from_dict``, in another process) repeats the same write. An object
+    that was written with a key and not changed since is the same write again, although it is at
+    the next version: ``KeyedWrite.at_rest`` recognises it.
     """
-    write = encoding.write_key(key, ["update_session", header, items, applied, session.version])
-    if write is None:
+    if key is None:
         return None
+    content = ["update_session", header, *encoding.latest(session)]
+    write = encoding.write_key(key, [*content, session.version])
     last = mark.keyed if mark else None
     if last is not None and last.write.key == write.key and last.at_rest == write.fingerprint:
         return last
-    nothing = records.Items([], [], [])
-    rest = encoding.write_key(key, ["update_session", header, nothing, [], session.version + 1])
-    return KeyedWrite(write, at_rest=rest.fingerprint if rest else "")
+    rest = encoding.write_key(key, [*content, session.version + 1])
+    return KeyedWrite(write, at_rest=rest.fingerprint)
 
 
 def _cursor(updated_at: datetime, session_id: str) -> str:

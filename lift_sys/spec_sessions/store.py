@@ -18,6 +18,8 @@ What holds for every method:
 - **Exactly once (G8).** With an ``idempotency_key`` a write can be repeated for 24 hours, by this
   process or another one, and happens once; a repetition returns the first result. A key belongs
   to its user and to one write: with another payload it raises ``IdempotencyKeyReusedError``.
+  Two updates are the same write when they are based on the same version and would leave the same
+  header, the same number of items and the same last 64 of each kind.
   A ``WriteKey`` instead of text brings the payload's fingerprint along: for a server, say, that
   makes a new session of each repetition of one request.
 - **Errors.** Only ``SessionStoreError`` and its kinds. A driver's exception is the ``__cause__``.

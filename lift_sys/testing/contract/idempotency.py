@@ -43,6 +43,19 @@ CHANGES: dict[str, Callable[[PromptSession], object]] = {
 """Changes of a write that is not stored yet, which make it another write."""
 
 
+def _pickled(session: PromptSession) -> PromptSession:
+    copied: PromptSession = pickle.loads(pickle.dumps(session))  # noqa: S301  # our own
+    return copied
+
+
+COPIES: dict[str, Callable[[PromptSession], PromptSession]] = {
+    "deepcopy": copy.deepcopy,
+    "pickle": _pickled,
+    "dictionary": samples.unknown_copy,
+}
+"""How a session gets to where its update is repeated."""
+
+
 class ExactlyOnce:
     """G8: a repeated write, by its idempotency key."""
 
@@ -72,7 +85,7 @@ class ExactlyOnce:
 
     @guarantee("G8")
     @pytest.mark.parametrize("name", KEYS)
-    @pytest.mark.parametrize("how", ["deepcopy", "pickle"])
+    @pytest.mark.parametrize("how", COPIES)
     def test_a_repeated_update_returns_the_same_and_leaves_one_copy(
         self, harness: StoreHarness, name: str, how: str
     ) -> None:
@@ -80,7 +93,7 @@ class ExactlyOnce:
         store.create(session)
         samples.grow(session).mark_applied_at(0)
         # What another process, or this one before the answer came, would send again.
-        again = copy.deepcopy(session) if how == "deepcopy" else _pickled(session)
+        again = COPIES[how](session)
         store.update(session, idempotency_key=key)
         store.update(again, idempotency_key=key)
         assert (session.version, again.version) == (2, 2)
@@ -348,8 +361,3 @@ class ExactlyOnce:
             with pytest.raises(InvalidSessionError, match="idempotency_key"):
                 write()
         assert content(store) == before
-
-
-def _pickled(session: PromptSession) -> PromptSession:
-    copied: PromptSession = pickle.loads(pickle.dumps(session))  # noqa: S301  # our own
-    return copied
