@@ -22,7 +22,7 @@ from tests.benchmarks.subjects import Subject
 from tests.benchmarks.work import FULL, QUICK, Bench, Plan, Row
 
 FAMILIES = ("memory", "sqlite", "postgres", "supabase")
-OPERATIONS = ("size", "create", "append", "load", "refresh", "list", "writers", "delay")
+OPERATIONS = ("size", "create", "load", "refresh", "append", "refine", "list", "writers", "delay")
 WIDTH = 150
 """How many characters a line of the tables has where they go to a file."""
 _PEERS = {

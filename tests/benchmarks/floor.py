@@ -26,10 +26,10 @@ from pydantic_core import from_json, to_json
 
 from lift_sys.backends.call import Call, Flow
 from lift_sys.backends.remote import arguments_json, key_json
-from lift_sys.spec_sessions import PromptSession, operations
+from lift_sys.spec_sessions import PromptRevision, PromptSession, operations
 from lift_sys.spec_sessions.functions import FUNCTIONS
 from tests.benchmarks.measure import Act, settled
-from tests.benchmarks.ours import LISTED, reader, session_of, turn
+from tests.benchmarks.ours import DRAFT, LISTED, reader, session_of, turn
 from tests.benchmarks.sizes import sqlite_bytes
 from tests.benchmarks.stack import Site
 from tests.benchmarks.subjects import Subject, tag
@@ -44,6 +44,7 @@ class _Remote(Subject):
 
     kind = "floor"
     answers = "parsed JSON"
+    refines = True
 
     def __init__(self, name: str, family: str, *, blocking: bool, user: str) -> None:
         self.name = name
@@ -74,8 +75,15 @@ class _Remote(Subject):
         self._sessions[session] = other._sessions[session]
 
     async def append(self, session: str, text: str) -> Act:
+        return await self._update(session, turn(text))
+
+    async def refine(self, session: str, text: str) -> Act:
+        self._sessions[session].add_draft(DRAFT)
+        return await self._update(session, turn(text))
+
+    async def _update(self, session: str, revision: PromptRevision) -> Act:
         held = self._sessions[session]
-        held.add_revision(turn(text))
+        held.add_revision(revision)
         flow = operations.update(_ORIGIN, held, None)
         call = next(flow)
         _finish(flow, held.version + 1)  # it is going to succeed: the session is nobody else's

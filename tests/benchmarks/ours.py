@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any, Self
 
 from lift_sys.backends.instants import now
+from lift_sys.ir import lift
 from lift_sys.spec_sessions import (
     AsyncInMemorySessionStore,
     AsyncPostgresSessionStore,
     AsyncSQLiteSessionStore,
     AsyncSupabaseSessionStore,
     InMemorySessionStore,
+    IRDraft,
     PostgresSessionStore,
     PromptRevision,
     PromptSession,
@@ -36,6 +38,12 @@ _BATCH = 500
 def turn(content: str) -> PromptRevision:
     """Return a turn as this library has it."""
     return PromptRevision(timestamp=now(), content=content, revision_type="manual_edit")
+
+
+DRAFT = IRDraft(
+    version=1, ir=lift("def add(one: int, other: int) -> int:\n    return one + other\n")[0]
+)
+"""A draft of a small function."""
 
 
 def session_of(session: str, texts: Sequence[str]) -> PromptSession:
@@ -68,6 +76,7 @@ class Ours(Subject):
 
     kind = "ours"
     answers = "validated models"
+    refines = True
 
     def __init__(self, store: Any, family: str, size: Callable[[], int] | None = None) -> None:
         self._store = store
@@ -102,6 +111,16 @@ class Ours(Subject):
 
         def act() -> Any:
             held.add_revision(revision)
+            return self._store.update(held)
+
+        return act
+
+    async def refine(self, session: str, text: str) -> Act:
+        held, revision = self._sessions[session], turn(text)
+
+        def act() -> Any:
+            held.add_revision(revision)
+            held.add_draft(DRAFT)
             return self._store.update(held)
 
         return act

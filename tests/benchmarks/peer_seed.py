@@ -19,6 +19,7 @@ from postgrest import APIError
 from supabase import Client, ClientOptions
 
 from tests.benchmarks.measure import Act
+from tests.benchmarks.ours import DRAFT
 from tests.benchmarks.stack import SEED_SCHEMA, Site
 from tests.benchmarks.subjects import Subject
 
@@ -71,6 +72,7 @@ class TableByTable(Subject):
     family = "supabase"
     kind = "theirs"
     answers = "dicts"
+    refines = True
     blocking = True
     most_listed = 100
     most_contending = 0  # they would overwrite each other, or fork
@@ -116,6 +118,16 @@ class TableByTable(Subject):
 
         return act
 
+    async def refine(self, session: str, text: str) -> Act:
+        held, draft = self._sessions[session], DRAFT.to_dict()
+
+        def act() -> None:
+            held["revisions"].append(text)
+            held["drafts"].append(draft)
+            self._update(held)
+
+        return act
+
     async def load(self, session: str) -> Act:
         session_id = self._sessions[session]["id"]
         return lambda: self._get(session_id)
@@ -150,6 +162,8 @@ class TableByTable(Subject):
         stored = [self._count(kind, session["id"]) for kind in _KINDS]
         for number in range(stored[0] + 1, len(session["revisions"]) + 1):
             self._table("session_revisions").insert(_revision(session, number)).execute()
+        for number in range(stored[1] + 1, len(session["drafts"]) + 1):
+            self._table("session_drafts").insert(_draft(session, number)).execute()
 
     def _count(self, kind: str, session_id: str) -> int:
         # The number and not the rows: asked for as rows, more than a page would be cut short.
@@ -178,7 +192,7 @@ class TableByTable(Subject):
 
 
 def _session(texts: Sequence[str], user: str = "bench") -> dict[str, Any]:
-    return {"id": str(uuid.uuid4()), "user_id": user, "revisions": list(texts)}
+    return {"id": str(uuid.uuid4()), "user_id": user, "revisions": list(texts), "drafts": []}
 
 
 def _row(session: dict[str, Any]) -> dict[str, Any]:
@@ -188,9 +202,10 @@ def _row(session: dict[str, Any]) -> dict[str, Any]:
         "user_id": session["user_id"],
         "status": "active",
         "source": "prompt",
+        "current_ir": session["drafts"][-1]["ir"] if session["drafts"] else None,
         "original_input": revisions[0] if revisions else "(no input provided)",
         "revision_count": len(revisions),
-        "draft_count": 0,
+        "draft_count": len(session["drafts"]),
         "hole_count": 0,
         "metadata": {},
         "updated_at": datetime.now(UTC).isoformat(),
@@ -206,6 +221,11 @@ def _revision(session: dict[str, Any], number: int) -> dict[str, Any]:
         "metadata": {},
         "created_at": datetime.now(UTC).isoformat(),
     }
+
+
+def _draft(session: dict[str, Any], number: int) -> dict[str, Any]:
+    content = session["drafts"][number - 1]
+    return {"session_id": session["id"], "draft_number": number, "content": content}
 
 
 async def _served(client: Client) -> None:

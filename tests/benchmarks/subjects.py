@@ -33,6 +33,7 @@ class Subject(ABC):
         blocking: whether its acts block, so that several writers are threads and not tasks.
         one_by_one: whether turns can only be added one after the other, even to begin with.
         longest: the longest history that it can be brought to in reasonable time.
+        refines: whether it knows drafts.
         most_listed: the most sessions that it can be given to list in reasonable time.
         most_contending: the most writers of one session that it serves in reasonable time.
     """
@@ -43,6 +44,7 @@ class Subject(ABC):
     answers: str
     blocking: bool
     one_by_one = False
+    refines = False
     longest = 10_000
     most_listed = 100_000
     most_contending = 100
@@ -64,6 +66,10 @@ class Subject(ABC):
     @abstractmethod
     async def append(self, session: str, text: str) -> Act:
         """Return what adds a turn, after those whose acts were asked for before."""
+
+    async def refine(self, session: str, text: str) -> Act:
+        """Return what adds a turn and a draft of the representation that came of it."""
+        raise Unoffered
 
     @abstractmethod
     async def load(self, session: str) -> Act:

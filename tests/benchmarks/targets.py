@@ -116,11 +116,13 @@ TARGETS: Final = (
     Target("as fast as OpenAI's", "sqlite", "load", _OPENAI_SQLITE, 1 / 1.5, True, 1_000),
     *(
         Target("requests", "supabase", operation, _trips, 1, False)
-        for operation in ("create", "append", "load", "refresh", "list")
+        for operation in ("create", "append", "refine", "load", "refresh", "list")
     ),
     Target("as fast as table by table", "supabase", "append", _SEED, 5, True, 100),
+    Target("as fast as table by table", "supabase", "refine", _SEED, 5, True, 100),
     Target("as fast as table by table", "supabase", "load", _SEED, 3, True, 100),
     Target("the same with 20 ms", "supabase", "append", _SEED, 6, True, delay=20),
+    Target("the same with 20 ms", "supabase", "refine", _SEED, 6, True, delay=20),
     Target("the same with 20 ms", "supabase", "load", _SEED, 3.5, True, delay=20),
     Target("times the floor", "postgres", "append", _floor, 1.3, False, 100),
     Target("times the floor", "supabase", "append", _floor, 1.15, False, 100),

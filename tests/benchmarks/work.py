@@ -25,7 +25,7 @@ from tests.benchmarks.stack import Site, Traffic
 from tests.benchmarks.subjects import Subject, Unoffered
 
 DELAYED = 100
-"""How long the sessions are that are measured on a slower network."""
+"""How long the sessions are that are refined, and measured on a slower network."""
 _TWIN_APPENDS = 1_000
 """How often a session is appended to, at the most, from behind the proxy."""
 
@@ -143,6 +143,12 @@ class Session:
         self._left -= 1
         return await self.subject.append(self._name, text())
 
+    async def refine(self) -> Act:
+        """Return what adds a turn and a draft."""
+        await self.ready()
+        self._left -= 1
+        return await self.subject.refine(self._name, text())
+
     async def load(self) -> Act:
         """Return what reads it whole."""
         await self.ready()
@@ -211,6 +217,7 @@ class Bench:
             "load": self.load,
             "refresh": self.refresh,
             "append": self.append,
+            "refine": self.refine,
             "list": self.latest,
             "writers": self.writers,
         }
@@ -258,6 +265,11 @@ class Bench:
         """Add a turn to sessions of several lengths."""
         return await self._measured("append", self._entries("append", self._plan.histories))
 
+    async def refine(self) -> list[Row]:
+        """Add a turn and a draft to sessions of one length."""
+        entries = [e for e in self._entries("refine", [DELAYED]) if e.subject.refines]
+        return await self._measured("refine", entries)
+
     async def latest(self) -> list[Row]:
         """List the 20 latest of many sessions."""
         entries = []
@@ -289,8 +301,9 @@ class Bench:
         effort = replace(self._plan.effort, seconds=0, limit=limit)
         for milliseconds in self._plan.delays:
             with self._delayed(milliseconds):
-                for name in ("load", "append"):
-                    entries = [_Entry(s.subject, DELAYED, getattr(s, name)) for s in sessions]
+                for name in ("load", "append", "refine"):
+                    able = [s for s in sessions if name != "refine" or s.subject.refines]
+                    entries = [_Entry(s.subject, DELAYED, getattr(s, name)) for s in able]
                     done = await _timed_rows(name, entries, effort)
                     rows += [replace(row, delay_ms=milliseconds) for row in done]
         return rows
