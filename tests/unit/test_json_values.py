@@ -200,7 +200,7 @@ class Number(IntEnum):
         "\0",
         "a\ud800b",
     ],
-    ids=repr,
+    ids=lambda value: type(value).__name__,
 )
 def test_what_is_not_json_is_refused_with_its_place(value: Any) -> None:
     with pytest.raises(InvalidSessionError, match=r"^metadata: "):
