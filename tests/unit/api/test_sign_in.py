@@ -107,7 +107,7 @@ def test_clocks_may_differ_a_little():
         {"role": "service_role"},
         {"role": ["authenticated"]},
     ],
-    ids=str,
+    ids=lambda claims: " ".join(claims) or "nothing",
 )
 def test_a_token_that_says_something_wrong_is_refused(changed):
     assert refused(sign_in(), put_signed(changed))
