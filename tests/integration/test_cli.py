@@ -58,6 +58,8 @@ class Shell:
             "stdout": subprocess.PIPE,
             "stderr": subprocess.PIPE,
             "text": True,
+            # Whoever runs the tests in the background has had interruptions ignored.
+            "preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         }
         return subprocess.Popen([str(LIFT_SYS), *arguments], **{**given, **options})
 

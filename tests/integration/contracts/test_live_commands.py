@@ -11,6 +11,9 @@ from typer.testing import CliRunner
 from lift_sys.contracts.cli import app
 from tests.integration.contracts.project import Project
 
+PIPED = {"COLUMNS": None}
+"""What a pipe says of its width; a test runner may have set one for its own output."""
+
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
@@ -25,9 +28,9 @@ def test_check_compares_with_the_database_it_is_given(
     project: Project, connection: psycopg.Connection[Any], database_url: str
 ) -> None:
     arguments = ["check", "--database-url", database_url]
-    assert "supabase db push" in CliRunner().invoke(app, arguments).stdout
+    assert "supabase db push" in CliRunner(env=PIPED).invoke(app, arguments).stdout
     project.apply(connection)
-    result = CliRunner().invoke(app, arguments)
+    result = CliRunner(env=PIPED).invoke(app, arguments)
     assert (result.exit_code, result.stdout) == (0, "contracts, migrations and database agree\n")
 
 
@@ -41,7 +44,7 @@ def test_check_takes_the_database_from_the_environment(
     connection.execute("alter table public.a_b_c disable row level security")
     connection.commit()
     monkeypatch.setenv("LIFT_SYS_DATABASE_URL", database_url)
-    result = CliRunner().invoke(app, ["check", "--json"])
+    result = CliRunner(env=PIPED).invoke(app, ["check", "--json"])
     assert (result.exit_code, json.loads(result.stdout)) == (
         1,
         [

@@ -30,6 +30,9 @@ from lift_sys.spec_sessions.models import MAX_NAME_LENGTH, Source, Status
 from tests.integration.contracts.effort import examples
 from tests.integration.contracts.model_values import values_of
 
+PIPED = {"COLUMNS": None}
+"""What a pipe says of its width; a test runner may have set one for its own output."""
+
 REPOSITORY = Path(__file__).parents[3]
 CONTRACTS = REPOSITORY / "supabase" / "contracts"
 MODELS: dict[str, type[BaseModel]] = {
@@ -80,7 +83,7 @@ def _check(url: str) -> list[Finding]:
 
 def _run(*arguments: str, monkeypatch: pytest.MonkeyPatch) -> tuple[int, str]:
     monkeypatch.chdir(REPOSITORY)
-    result = CliRunner().invoke(app, arguments)
+    result = CliRunner(env=PIPED).invoke(app, arguments)
     return result.exit_code, result.output
 
 

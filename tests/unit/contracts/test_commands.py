@@ -9,6 +9,9 @@ from typer.testing import CliRunner, Result
 
 from lift_sys.contracts.cli import app
 
+PIPED = {"COLUMNS": None}
+"""What a pipe says of its width; a test runner may have set one for its own output."""
+
 COLUMNS = {"properties": {"order": {"type": "integer"}, "n": {"type": "string"}}}
 
 
@@ -19,7 +22,7 @@ def run(root: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.delenv("LIFT_SYS_DATABASE_URL", raising=False)
 
     def run(*arguments: str) -> Result:
-        result = CliRunner().invoke(app, arguments)
+        result = CliRunner(env=PIPED).invoke(app, arguments)
         assert result.exception is None or isinstance(result.exception, SystemExit)
         return result
 
