@@ -163,12 +163,15 @@ class SessionMachine(RuleBasedStateMachine):
         self._references = [base.for_user(name) for name in self._names]
         self._subjects = [self.under.harness.store(name) for name in self._names]
         self._differs = False
+        self._reopened: SessionStore | None = None
 
     def _same(self, ours: Callable[[], Any], theirs: Callable[[], Any]) -> Pair[Any]:
         """Do both, compare what is told of them, and return what was returned."""
         subject, reference = _outcome(ours), _outcome(theirs)
         self._differs = self._differs or subject.told != reference.told
-        assert subject.told == reference.told, "the store differs from the in-memory store"
+        assert subject.told == reference.told, (
+            f"the store differs from the in-memory store: {subject.told} and {reference.told}"
+        )
         return Pair(subject.value, reference.value)
 
     def _on_stores(self, user: int, action: Callable[[SessionStore], Any]) -> Pair[Any]:
@@ -420,18 +423,24 @@ class SessionMachine(RuleBasedStateMachine):
     @rule()
     def reopen(self) -> None:
         """Go on as another process would."""
-        first = self.under.harness.reopen(self._names[0])
+        self._close_reopened()
+        first = self._reopened = self.under.harness.reopen(self._names[0])
         self._subjects = [self.under.harness.view(first, name) for name in self._names]
 
     def teardown(self) -> None:
         """Compare the whole content, and leave none behind."""
-        if self._differs:
-            return
-        for user, store in enumerate(self._subjects):
-            everything = self._on_stores(user, lambda store: store.list_all())
-            self._on_stores(user, lambda store: list(walk(store, limit=2)))
-            for session in everything.subject:
-                store.delete(session.session_id)
+        if not self._differs:
+            for user, store in enumerate(self._subjects):
+                everything = self._on_stores(user, lambda store: store.list_all())
+                self._on_stores(user, lambda store: list(walk(store, limit=2)))
+                for session in everything.subject:
+                    store.delete(session.session_id)
+        self._close_reopened()
+
+    def _close_reopened(self) -> None:
+        """Let go of the connections: a long run opens more stores than a server has room for."""
+        if self._reopened is not None:
+            self._reopened.close()
 
 
 def _reraise(outcome: _Outcome) -> str:

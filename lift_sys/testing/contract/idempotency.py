@@ -3,7 +3,7 @@
 import copy
 import pickle
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
@@ -19,7 +19,7 @@ from lift_sys.spec_sessions import (
 from lift_sys.testing import samples
 from lift_sys.testing.guarantees import guarantee
 from lift_sys.testing.harness import StoreHarness
-from lift_sys.testing.observe import content, exact, holds, stored
+from lift_sys.testing.observe import at_once, content, exact, holds, stored
 
 KEYS = {
     "short": "k",
@@ -321,13 +321,13 @@ class ExactlyOnce:
     def test_repetitions_at_the_same_time_leave_one_copy(self, harness: StoreHarness) -> None:
         store, session = harness.store(), samples.session()
         created = [samples.unknown_copy(session) for _ in range(8)]
-        with ThreadPoolExecutor(8) as threads:
-            ids = list(threads.map(lambda s: store.create(s, idempotency_key="create"), created))
+        ids = at_once(
+            60, [partial(store.create, each, idempotency_key="create") for each in created]
+        )
         assert set(ids) == {session.session_id}
         samples.grow(created[0])
         updated = [copy.deepcopy(created[0]) for _ in range(8)]
-        with ThreadPoolExecutor(8) as threads:
-            list(threads.map(lambda s: store.update(s, idempotency_key="update"), updated))
+        at_once(60, [partial(store.update, each, idempotency_key="update") for each in updated])
         assert {s.version for s in updated} == {2}
         assert [exact(s) for s in store.list_all()] == [exact(updated[0])]
 

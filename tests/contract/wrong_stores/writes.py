@@ -381,7 +381,7 @@ class KeysInTwoSteps(Own):
     def create(self, session, *, idempotency_key=None):
         key = self.user_id, idempotency_key
         if idempotency_key is not None and key not in self.shared:
-            time.sleep(0.002)  # long enough for another thread to come between
+            time.sleep(0.02)  # long enough for another thread to come between
             if key in self.shared:
                 raise rules.taken(session.session_id)
         done = super().create(session, idempotency_key=idempotency_key)
