@@ -9,6 +9,8 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator
 
+from lift_sys.backends.excerpts import excerpt
+
 _OFFSET_THEN_Z = re.compile(r"[+-]\d\d(?::?\d\d(?::?\d\d)?)?[Zz]$")
 
 
@@ -58,8 +60,7 @@ def _parse_text(text: str) -> datetime:
     try:
         return datetime.fromisoformat(text.upper())
     except ValueError as error:
-        excerpt = text if len(text) <= 40 else text[:37] + "..."  # noqa: PLR2004
-        raise ValueError(f"{excerpt!r} is not an ISO 8601 instant") from error
+        raise ValueError(f"{excerpt(text)!r} is not an ISO 8601 instant") from error
 
 
 Instant = Annotated[datetime, BeforeValidator(parse_instant)]

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Final, NoReturn, TypeAlias
 from pydantic import BaseModel, BeforeValidator, PlainValidator, WithJsonSchema
 
 from lift_sys.backends.errors import InvalidSessionError
+from lift_sys.backends.excerpts import excerpt
 
 MAX_DEPTH: Final = 100
 """How deeply objects and arrays may nest."""
@@ -146,7 +147,7 @@ def _check_container(value: Any, field: Field, depth: int) -> None:
             if type(key) is not str:
                 raise _invalid(
                     field,
-                    f"the key {_excerpt(repr(key))} is of type {type(key).__name__}; "
+                    f"the key {excerpt(repr(key))} is of type {type(key).__name__}; "
                     "JSON keys are text",
                 )
             check_text(key, (field, _A_KEY))
@@ -241,11 +242,7 @@ def _name(field: Field) -> str:
     parent, part = field
     if part is _A_KEY:
         return f"{_name(parent)} (a key)"
-    return _name(parent) + (f"[{part}]" if isinstance(part, int) else f".{_excerpt(str(part))}")
-
-
-def _excerpt(text: str) -> str:
-    return text if len(text) <= 40 else text[:37] + "..."  # noqa: PLR2004
+    return _name(parent) + (f"[{part}]" if isinstance(part, int) else f".{excerpt(str(part))}")
 
 
 def _frozen_object(value: Any) -> Any:

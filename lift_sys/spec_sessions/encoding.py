@@ -26,7 +26,7 @@ from lift_sys.spec_sessions.records import Header, Items
 MAX_ITEM_BYTES: Final = 16 * 2**20
 """How large one item or one metadata object may be, as JSON in UTF-8."""
 LATEST: Final = 64
-"""How many items of each kind the fingerprint of an update looks at: more than one update adds."""
+"""How many items of each kind, the last ones, the fingerprint of an update looks at."""
 MAX_WRITE_BYTES: Final = 64 * 2**20
 """How large one write may be, as JSON in UTF-8."""
 

@@ -17,6 +17,7 @@ from lift_sys.backends.errors import (
     SessionExistsError,
     SessionNotFoundError,
 )
+from lift_sys.backends.excerpts import excerpt
 from lift_sys.backends.json_values import same_json
 from lift_sys.spec_sessions.history import Change
 from lift_sys.spec_sessions.models import Counts, HoleResolution, IRDraft, PromptRevision
@@ -215,5 +216,4 @@ def _same(one: BaseModel, other: BaseModel) -> bool:
 
 
 def _excerpt(session_id: object) -> str:
-    text = repr(session_id)
-    return text if len(text) <= 80 else text[:77] + "..."  # noqa: PLR2004
+    return excerpt(repr(session_id), 80)
