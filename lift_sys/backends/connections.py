@@ -16,6 +16,7 @@ from typing import Any, Final, Generic, TypeVar
 from psycopg import AsyncConnection, Connection
 from psycopg.abc import PQGen
 from psycopg.pq import TransactionStatus
+from psycopg.pq.abc import PGconn
 
 from lift_sys.backends.errors import StoreClosedError
 from lift_sys.backends.remote import CLOSED, Unanswered
@@ -34,6 +35,10 @@ class TimedConnection(Connection[Any]):
 
     deadline = 0.0
 
+    def __init__(self, pgconn: PGconn, *arguments: Any) -> None:
+        super().__init__(pgconn, *arguments)
+        self.prepared: set[bytes] = set()
+
     def wait(
         self, gen: "PQGen[T]", interval: float = LOOK_UP_SECONDS, timeout: float | None = None
     ) -> T:
@@ -45,6 +50,10 @@ class AsyncTimedConnection(AsyncConnection[Any]):
     """``TimedConnection`` for asyncio."""
 
     deadline = 0.0
+
+    def __init__(self, pgconn: PGconn, *arguments: Any) -> None:
+        super().__init__(pgconn, *arguments)
+        self.prepared: set[bytes] = set()
 
     async def wait(
         self,

@@ -1,21 +1,17 @@
-"""Calls as functions of a Postgres database, over psycopg: one statement, one round trip.
+"""Calls as functions of a Postgres database, over psycopg: one transaction, one round trip.
 
-A call is one simple query of two statements, which Postgres runs as one transaction: the first
-takes the user's role and claims for this transaction only, so that row-level security holds, the
-second calls the function. Nothing is left on the connection, so a transaction pooler may stand in
-between.
+A call is a pipeline of two statements, which Postgres runs as one transaction: the first takes the
+user's role and claims for this transaction only, so that row-level security holds, the second calls
+the function. Both are prepared, until it shows that a transaction pooler stands in between, which
+forgets such. Nothing else is left on the connection.
 """
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache
 from typing import Any, Final, TypeVar
 
 import psycopg
-from psycopg import AsyncCursor, Cursor
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from psycopg.pq import Escaping
 from pydantic_core import to_json
 
 from lift_sys.backends.call import Call, User
@@ -32,6 +28,7 @@ from lift_sys.backends.errors import (
     StoreUnavailableError,
 )
 from lift_sys.backends.ownership import PerLoop, PerProcess
+from lift_sys.backends.pipelines import Statement, pipeline
 from lift_sys.backends.remote import (
     CLOSED,
     PASSING,
@@ -62,7 +59,15 @@ _LOGIN_REFUSED: Final = (
     "permission denied for database",
     "is not permitted to log in",
 )
+_NULL: Final = b"null"
 _READ_ONLY: Final = "25006"
+_PREPARED_ELSEWHERE: Final = frozenset(
+    {
+        "26000",  # invalid_sql_statement_name: it was prepared on another connection
+        "42P05",  # duplicate_prepared_statement: somebody prepared it on this one
+    }
+)
+"""A pooler gave the call another connection to the server than an earlier one had."""
 
 
 class _Settings:
@@ -79,8 +84,9 @@ class _Settings:
         self.functions = functions
         self.schema = schema
         self.budget = budget
-        self.row_security = row_security
-        self._text = cache(self._new_text)
+        self.prepares = True
+        self._identify = _identify(ROLE if row_security else "none")
+        self._function = cache(self._new_function)
         place = [parts.get(name) or "" for name in ("host", "hostaddr", "port", "dbname")]
         self.origin = f"postgresql:{':'.join(map(str, place))}:{schema}"
         self.conninfo = make_conninfo(
@@ -90,49 +96,39 @@ class _Settings:
             application_name=parts.get("application_name") or "lift-sys",
         )
 
-    def query(self, call: Call[Any], user: User) -> tuple[bytes, list[bytes]]:
-        """Return the query, with places for the literals, and the literals."""
-        claims = {"sub": user.user_id, "role": ROLE}
-        role = ROLE if self.row_security else "none"
-        literals = [
-            role.encode(),
-            to_json(claims),
-            str(int(STATEMENT_SECONDS * 1000)).encode(),
-            user.user_id.encode(),
-            arguments_json(call),
-        ]
+    def statements(self, call: Call[Any], user: User) -> list[tuple[Statement, list[bytes]]]:
+        """Return what a call runs, each statement with its parameters."""
+        parameters = [user.user_id.encode(), arguments_json(call)]
         if call.writes:
-            literals.append(key_json(call))
-        return self._text(call.name, len(literals) - 3), literals
+            parameters.append(key_json(call))
+        claims = to_json({"sub": user.user_id, "role": ROLE})
+        return [
+            (self._identify, [claims]),
+            (self._function(call.name, len(parameters)), parameters),
+        ]
 
-    def _new_text(self, name: str, count: int) -> bytes:
-        quoted = self.schema.replace('"', '""').replace("%", "%%")
-        places = ", ".join(["%s"] * count)
-        return (
-            "select pg_catalog.set_config('role', %s, true), "
-            "pg_catalog.set_config('request.jwt.claims', %s, true), "
-            "pg_catalog.set_config('statement_timeout', %s, true); "
-            f'select "{quoted}"."{name}{self.functions.suffix}"({places})'
-        ).encode()
+    def _new_function(self, name: str, count: int) -> Statement:
+        schema = self.schema.replace('"', '""')
+        places = ", ".join(f"${number}" for number in range(1, count + 1))
+        return Statement(f'select "{schema}"."{name}{self.functions.suffix}"({places})')
 
-    @contextmanager
-    def explaining(
+    def explained(
         self,
+        error: psycopg.Error,
         pool: Pool | AsyncPool,
         connection: TimedConnection | AsyncTimedConnection,
-    ) -> Iterator[None]:
-        """Raise what an error of psycopg means in its place."""
-        try:
-            yield
-        except psycopg.Error as error:
-            meaning = self.meaning(error)
-            if isinstance(meaning, Unanswered) and meaning.may_have_happened:
-                # The connection is lost, and the idle ones may lead to the same dead end.
-                pool.discard_idle()
-            if error.sqlstate == _READ_ONLY:
-                # A connection stays read-only when the database no longer is.
-                connection.pgconn.finish()
-            raise meaning from error
+    ) -> Unanswered | SessionStoreError:
+        """Return what an error of a call means, and draw the consequences for the connections."""
+        meaning = self.meaning(error)
+        if error.sqlstate in _PREPARED_ELSEWHERE:
+            self.prepares = False
+        if isinstance(meaning, Unanswered) and meaning.may_have_happened:
+            # The connection is lost, and the idle ones may lead to the same dead end.
+            pool.discard_idle()
+        if error.sqlstate == _READ_ONLY:
+            # A connection stays read-only when the database no longer is.
+            connection.pgconn.finish()
+        return meaning
 
     def meaning(self, error: psycopg.Error) -> Unanswered | SessionStoreError:
         """Return what `error` means: a refusal, or a failure that another attempt may not meet."""
@@ -143,7 +139,7 @@ class _Settings:
             return StoreUnavailableError(f"{line}; nothing was written")
         if connection_lost(code):
             return Unanswered(line, may_have_happened=True)
-        if code in PASSING:
+        if code in PASSING or code in _PREPARED_ELSEWHERE:
             return Unanswered(line, may_have_happened=False)
         word = error.diag.message_primary or line
         return refused(self.functions, code, word, error.diag.message_detail)
@@ -201,15 +197,17 @@ class PostgresBackend:
         if self._closed:
             raise StoreClosedError(CLOSED)
         settings, pool = self._settings, self._pools.get()
-        query, literals = settings.query(call, user)
+        statements = settings.statements(call, user)
 
         def attempt(seconds: float) -> T:
-            with (
-                pool.connection(time.monotonic() + seconds) as connection,
-                settings.explaining(pool, connection),
-            ):
-                answer = _answer(connection.execute(_filled(connection, query, literals)))
-            return decoded(call, answer)
+            with pool.connection(time.monotonic() + seconds) as connection:
+                try:
+                    answer = connection.wait(
+                        pipeline(connection, statements, prepares=settings.prepares)
+                    )
+                except psycopg.Error as error:
+                    raise settings.explained(error, pool, connection) from error
+            return decoded(call, _NULL if answer is None else answer)
 
         return persist(attempt, call, settings.budget)
 
@@ -257,13 +255,17 @@ class AsyncPostgresBackend:
         if self._closed:
             raise StoreClosedError(CLOSED)
         settings, pool = self._settings, self._pools.get()
-        query, literals = settings.query(call, user)
+        statements = settings.statements(call, user)
 
         async def attempt(seconds: float) -> T:
             async with pool.connection(time.monotonic() + seconds) as connection:
-                with settings.explaining(pool, connection):
-                    answer = _answer(await connection.execute(_filled(connection, query, literals)))
-            return decoded(call, answer)
+                try:
+                    answer = await connection.wait(
+                        pipeline(connection, statements, prepares=settings.prepares)
+                    )
+                except psycopg.Error as error:
+                    raise settings.explained(error, pool, connection) from error
+            return decoded(call, _NULL if answer is None else answer)
 
         return await persist_async(attempt, call, settings.budget)
 
@@ -283,20 +285,13 @@ class AsyncPostgresBackend:
             raise self._settings.unreached(error) from error
 
 
-def _filled(
-    connection: TimedConnection | AsyncTimedConnection, query: bytes, literals: list[bytes]
-) -> bytes:
-    escaping = Escaping(connection.pgconn)
-    return query % tuple(bytes(escaping.escape_literal(literal)) for literal in literals)
-
-
-def _answer(cursor: "Cursor[Any] | AsyncCursor[Any]") -> bytes:
-    """Return the JSON text that the function, the last statement, answered with."""
-    while cursor.nextset():
-        pass
-    result = cursor.pgresult
-    value = result.get_value(0, 0) if result is not None else None
-    return b"null" if value is None else value
+def _identify(role: str) -> Statement:
+    """Return the statement that takes a role, and the claims in $1, until the transaction ends."""
+    return Statement(
+        f"select pg_catalog.set_config('role', '{role}', true), "
+        "pg_catalog.set_config('request.jwt.claims', $1, true), "
+        f"pg_catalog.set_config('statement_timeout', '{STATEMENT_SECONDS * 1000:.0f}', true)"
+    )
 
 
 def _first_line(error: BaseException) -> str:

@@ -5,13 +5,13 @@ only once (G8). So every write may be sent again when its answer is lost.
 """
 
 import json
+import os
 import time
-import uuid
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime
 from functools import cache
+from operator import attrgetter
 from typing import Any, Final, TypeAlias, TypeVar
 
 from pydantic import ValidationError
@@ -88,8 +88,11 @@ def arguments_json(call: Call[Any]) -> bytes:
 
 
 def key_json(call: Call[Any]) -> bytes:
-    """Return the key of a write as JSON text: the caller's, else a new one."""
-    return _encode(call.key or WriteKey(f"retry-{uuid.uuid4()}", ""))
+    """Return the key of a write as JSON text: the caller's, else a new one.
+
+    New ones begin with the time, so that an index gets them at its end and not all over it.
+    """
+    return _encode(call.key or WriteKey(f"retry-{time.time_ns():x}-{os.urandom(10).hex()}", ""))
 
 
 def decoded(call: Call[T], answer: bytes) -> T:
@@ -125,8 +128,11 @@ def persist(attempt: Callable[[float], T], call: Call[T], budget: float) -> T:
     progress = _Progress(call, budget)
 
     def once() -> T:
-        with progress.noted():
-            return attempt(progress.time_left())
+        try:
+            return attempt(progress.begin())
+        except Unanswered as failure:
+            progress.note(failure)
+            raise
 
     try:
         try:
@@ -151,8 +157,11 @@ async def persist_async(
     progress = _Progress(call, budget)
 
     async def once() -> T:
-        with progress.noted():
-            return await attempt(progress.time_left())
+        try:
+            return await attempt(progress.begin())
+        except Unanswered as failure:
+            progress.note(failure)
+            raise
 
     try:
         try:
@@ -180,7 +189,9 @@ class _Progress:
         self._attempts = 0
         self._doubt = False
 
-    def time_left(self) -> float:
+    def begin(self) -> float:
+        """Count an attempt, and return how many seconds it may take."""
+        self._attempts += 1
         return max(SHORTEST, min(ATTEMPT, self._left()))
 
     def stop(self) -> stop_base:
@@ -189,14 +200,8 @@ class _Progress:
     def _left(self) -> float:
         return self._started + self._budget - time.monotonic()
 
-    @contextmanager
-    def noted(self) -> Iterator[None]:
-        self._attempts += 1
-        try:
-            yield
-        except Unanswered as failure:
-            self._doubt |= self._call.writes and failure.may_have_happened
-            raise
+    def note(self, failure: Unanswered) -> None:
+        self._doubt |= self._call.writes and failure.may_have_happened
 
     def verdict(self, last: Unanswered | SessionStoreError) -> SessionStoreError:
         """Return what to tell the caller: a refusal of this attempt says nothing of earlier ones.
@@ -316,15 +321,20 @@ def _encode(value: Any) -> bytes:
         return b"[%s]" % b",".join(map(_encode, value))
     if kind is datetime:
         return b'"%s"' % format_instant(value).encode()
-    names = _member_names(kind)  # type: ignore[arg-type]  # mypy takes no class for hashable
-    if names is None:
+    shape = _shape(kind)  # type: ignore[arg-type]  # mypy takes no class for hashable
+    if shape is None:
         return to_json(value)
-    return b"{%s}" % b",".join([key + _encode(getattr(value, name)) for name, key in names])
+    template, members = shape
+    return template % tuple(map(_encode, members(value)))
 
 
 @cache
-def _member_names(kind: type) -> list[tuple[str, bytes]] | None:
-    """Return the fields of a dataclass, each with the JSON text of its key; None for others."""
+def _shape(kind: type) -> tuple[bytes, Callable[[Any], Iterable[Any]]] | None:
+    """Return the JSON of a dataclass with places for its fields, and what gives them; else None."""
     if not is_dataclass(kind):
         return None
-    return [(field.name, to_json(field.name) + b":") for field in fields(kind)]
+    names = [field.name for field in fields(kind)]
+    template = b"{%s}" % b",".join(to_json(name) + b":%s" for name in names)
+    if len(names) == 1:  # attrgetter gives the bare value then
+        return template, lambda value: (getattr(value, names[0]),)
+    return template, attrgetter(*names)

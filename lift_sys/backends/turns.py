@@ -45,11 +45,14 @@ class AsyncTurns:
     @asynccontextmanager
     async def taken(self, deadline: float) -> AsyncIterator[None]:
         """Wait for a turn and hold it. See ``Turns.taken``."""
-        try:
-            async with asyncio.timeout(deadline - time.monotonic()):
-                await self._free.acquire()
-        except TimeoutError as error:
-            raise _none_came(self._count) from error
+        if not self._free.locked():
+            await self._free.acquire()  # at once, and without a timer
+        else:
+            try:
+                async with asyncio.timeout(deadline - time.monotonic()):
+                    await self._free.acquire()
+            except TimeoutError as error:
+                raise _none_came(self._count) from error
         try:
             yield
         finally:

@@ -31,11 +31,7 @@ create table public.sessions (
   constraint sessions_user_id_length check (char_length(user_id) between 1 and 255),
   constraint sessions_id_length check (char_length(id) between 1 and 255),
   constraint sessions_status_known check (status in ('active', 'finalized', 'abandoned')),
-  constraint sessions_source_known check (source in ('prompt', 'code')),
-  constraint sessions_counts_natural check (
-    revision_count >= 0 and draft_count >= 0 and hole_count >= 0 and item_bytes >= 0
-    and version >= 1
-  )
+  constraint sessions_source_known check (source in ('prompt', 'code'))
 )
 -- Each update writes the row anew, so wide values stay out of it. It leaves a dead row and maybe a
 -- dead draft behind: they are cleared away long before they are a fifth of a large table.
@@ -139,8 +135,7 @@ create table lift_sys_internal.session_writes (
   fingerprint text not null,
   result json,
   written_at timestamptz not null default now(),
-  constraint session_writes_pkey primary key (user_id, key),
-  constraint session_writes_key_length check (char_length(key) between 1 and 255)
+  constraint session_writes_pkey primary key (user_id, key)
 );
 
 comment on table lift_sys_internal.session_writes is

@@ -7,10 +7,36 @@
 -- The calls forbid sequential scans: a connection keeps a plan for as long as it lives, also the
 -- one it made when the tables were new and empty. Instants are written out in UTC, because in
 -- another zone the years 1 and 9999 would become the years 0 and 10000. Large json is taken apart
--- once, with json_to_record: each -> reads all of it again.
+-- once, as a type that has its shape: each -> reads all of it again.
 
 set local lock_timeout = '4s';
 set local statement_timeout = '60s';
+
+create type lift_sys_internal.session_header as (
+  session_id text, status text, source text, metadata json,
+  created_at timestamptz, updated_at timestamptz, finalized_at timestamptz
+);
+create type lift_sys_internal.session_counts as (
+  revisions integer, drafts integer, resolutions integer
+);
+create type lift_sys_internal.session_base as (
+  created_at timestamptz, counts lift_sys_internal.session_counts
+);
+create type lift_sys_internal.session_items as (revisions json, drafts json, resolutions json);
+create type lift_sys_internal.session_update as (
+  header lift_sys_internal.session_header, expected_version bigint,
+  base lift_sys_internal.session_base, items lift_sys_internal.session_items, applied json
+);
+create type lift_sys_internal.session_refresh as (
+  session_id text, base lift_sys_internal.session_base, unapplied json
+);
+
+comment on type lift_sys_internal.session_header is 'A session without its items and its version.';
+comment on type lift_sys_internal.session_counts is 'How many items of each kind.';
+comment on type lift_sys_internal.session_base is 'What a caller knows to be stored.';
+comment on type lift_sys_internal.session_items is 'Items of each kind, as arrays, in their order.';
+comment on type lift_sys_internal.session_update is 'The arguments of update_session.';
+comment on type lift_sys_internal.session_refresh is 'The arguments of refresh_session.';
 
 -- Removes some writes that are older than a day, whoever made them: a user who went away leaves
 -- theirs to the others. That is the one thing here that is not done as the caller, who has no right
@@ -35,12 +61,13 @@ $$;
 comment on function lift_sys_internal.forget_old_writes_v1() is
   'Removes some of the notes that are too old to answer anything.';
 
--- Lets this transaction write. Answers a write that was done before with its result, else takes
--- note of this one. Another transaction with the same key is waited for, so that the two cannot
--- both go on. A key that is a day old is free again.
+-- Lets this transaction write, and takes note of a keyed write and its result. Answers null, and the
+-- result where the write was done before. Another transaction with the same key is waited for, so
+-- that the two cannot both go on. A key that is a day old is free again.
 create function lift_sys_internal.claim_session_write_v1(
-  p_user_id text, p_call text, p_write json, p_result json, out was_done boolean, out result json
+  p_user_id text, p_call text, p_write json, p_result json
 )
+returns json
 language plpgsql volatile security invoker set search_path = ''
 as $$
 declare
@@ -49,10 +76,8 @@ declare
   v_done record;
 begin
   perform set_config('lift_sys.in_call', 'yes', true);
-  was_done := false;
-  result := p_result;
   if v_key is null then
-    return;
+    return null;
   end if;
   insert into lift_sys_internal.session_writes as w (user_id, key, call, fingerprint, result)
   values (p_user_id, v_key, p_call, v_fingerprint, p_result)
@@ -64,7 +89,7 @@ begin
     if random() < 0.1 then
       perform lift_sys_internal.forget_old_writes_v1();
     end if;
-    return;
+    return null;
   end if;
   select w.call, w.fingerprint, w.result into v_done
   from lift_sys_internal.session_writes as w
@@ -74,90 +99,75 @@ begin
       errcode = 'PT409',
       detail = json_build_object('key', v_key)::text;
   end if;
-  was_done := true;
-  result := v_done.result;
+  return v_done.result;
 end;
 $$;
 
 comment on function lift_sys_internal.claim_session_write_v1(text, text, json, json) is
   'Takes note of a keyed write, or answers it where it was done before.';
 
--- Adds items after the given counts, and answers the new counts.
+-- Adds items after the given counts.
 create function lift_sys_internal.add_session_items_v1(
-  p_user_id text, p_session_id text, p_revisions integer, p_drafts integer, p_resolutions integer,
-  p_items json, out revisions integer, out drafts integer, out resolutions integer
+  p_user_id text, p_session_id text, p_counts lift_sys_internal.session_counts,
+  p_items lift_sys_internal.session_items
 )
+returns void
 language plpgsql volatile security invoker set search_path = ''
 as $$
-declare
-  v_items record;
-  v_added integer;
 begin
-  revisions := p_revisions;
-  drafts := p_drafts;
-  resolutions := p_resolutions;
-  select * into v_items from json_to_record(p_items) as i (
-    revisions json, drafts json, resolutions json
-  );
-  if v_items.revisions::text <> '[]' then
+  if p_items.revisions::text <> '[]' then
     insert into public.session_revisions (
       user_id, session_id, revision_number,
       content, revision_type, target_hole, metadata, created_at
     )
-    select p_user_id, p_session_id, p_revisions + i.number,
+    select p_user_id, p_session_id, p_counts.revisions + i.number,
       i.content, i.revision_type, i.target_hole, i.metadata, i."timestamp"
     from rows from (
-      json_to_recordset(v_items.revisions) as (
+      json_to_recordset(p_items.revisions) as (
         content text, revision_type text, target_hole text, metadata json, "timestamp" timestamptz
       )
     ) with ordinality as i (
       content, revision_type, target_hole, metadata, "timestamp", number
     );
-    get diagnostics v_added = row_count;
-    revisions := p_revisions + v_added;
   end if;
-  if v_items.drafts::text <> '[]' then
+  if p_items.drafts::text <> '[]' then
     insert into public.session_drafts (
       user_id, session_id, draft_number,
       version, ir, validation_status, smt_results, ambiguities, metadata, created_at
     )
-    select p_user_id, p_session_id, p_drafts + i.number,
+    select p_user_id, p_session_id, p_counts.drafts + i.number,
       i.version, i.ir, i.validation_status, i.smt_results, i.ambiguities, i.metadata, i.created_at
     from rows from (
-      json_to_recordset(v_items.drafts) as (
+      json_to_recordset(p_items.drafts) as (
         version integer, ir json, validation_status text, smt_results json, ambiguities json,
         metadata json, created_at timestamptz
       )
     ) with ordinality as i (
       version, ir, validation_status, smt_results, ambiguities, metadata, created_at, number
     );
-    get diagnostics v_added = row_count;
-    drafts := p_drafts + v_added;
   end if;
-  if v_items.resolutions::text <> '[]' then
+  if p_items.resolutions::text <> '[]' then
     insert into public.hole_resolutions (
       user_id, session_id, resolution_number,
       hole_id, resolution_text, resolution_type, applied, metadata, created_at
     )
-    select p_user_id, p_session_id, p_resolutions + i.number,
+    select p_user_id, p_session_id, p_counts.resolutions + i.number,
       i.hole_id, i.resolution_text, i.resolution_type, i.applied, i.metadata, i."timestamp"
     from rows from (
-      json_to_recordset(v_items.resolutions) as (
+      json_to_recordset(p_items.resolutions) as (
         hole_id text, resolution_text text, resolution_type text, applied boolean, metadata json,
         "timestamp" timestamptz
       )
     ) with ordinality as i (
       hole_id, resolution_text, resolution_type, applied, metadata, "timestamp", number
     );
-    get diagnostics v_added = row_count;
-    resolutions := p_resolutions + v_added;
   end if;
 end;
 $$;
 
 comment on function lift_sys_internal.add_session_items_v1(
-  text, text, integer, integer, integer, json
-) is 'Adds items to a session, after those it has; answers how many there are then.';
+  text, text, lift_sys_internal.session_counts, lift_sys_internal.session_items
+) is 'Adds items to a session, after those it has.';
 
 -- A session as the models have it, with the items past the given counts; null where there is none.
 create function lift_sys_internal.session_json_v1(
@@ -218,26 +228,24 @@ as $$
 declare
   v_sessions json := p_arguments -> 'sessions';
   v_ids json;
-  v_claim record;
+  v_done json;
   v_new record;
 begin
-  select json_agg(n.header ->> 'session_id') into v_ids
-  from json_to_recordset(v_sessions) as n (header json);
-  select c.was_done, c.result into v_claim
-  from lift_sys_internal.claim_session_write_v1(p_user_id, 'create_sessions', p_write, v_ids) as c;
-  if v_claim.was_done then
-    return v_claim.result;
+  select json_agg((n.header).session_id) into v_ids
+  from json_to_recordset(v_sessions) as n (header lift_sys_internal.session_header);
+  v_done := lift_sys_internal.claim_session_write_v1(
+    p_user_id, 'create_sessions', p_write, v_ids
+  );
+  if v_done is not null then
+    return v_done;
   end if;
   -- In the order of their ids: two writers with some ids in common cannot wait for each other.
   for v_new in
-    select h.*, n.items, i.revisions, i.drafts, i.resolutions
-    from json_to_recordset(v_sessions) as n (header json, items json)
-    cross join json_to_record(n.header) as h (
-      session_id text, status text, source text, metadata json,
-      created_at timestamptz, updated_at timestamptz, finalized_at timestamptz
+    select (n.header).*, n.items
+    from json_to_recordset(v_sessions) as n (
+      header lift_sys_internal.session_header, items lift_sys_internal.session_items
     )
-    cross join json_to_record(n.items) as i (revisions json, drafts json, resolutions json)
-    order by h.session_id collate "C"
+    order by (n.header).session_id collate "C"
   loop
     insert into public.sessions (
       user_id, id, status, source, original_input, current_ir,
@@ -246,10 +254,13 @@ begin
     )
     values (
       p_user_id, v_new.session_id, v_new.status, v_new.source,
-      coalesce(v_new.revisions -> 0 ->> 'content', '(no input provided)'),
-      (v_new.drafts -> -1 -> 'ir')::jsonb,
-      json_array_length(v_new.revisions), json_array_length(v_new.drafts),
-      json_array_length(v_new.resolutions), octet_length(v_new.items::text), v_new.metadata, 1,
+      coalesce((v_new.items).revisions -> 0 ->> 'content', '(no input provided)'),
+      ((v_new.items).drafts -> -1 -> 'ir')::jsonb,
+      json_array_length((v_new.items).revisions), json_array_length((v_new.items).drafts),
+      json_array_length((v_new.items).resolutions),
+      octet_length((v_new.items).revisions::text) + octet_length((v_new.items).drafts::text)
+        + octet_length((v_new.items).resolutions::text),
+      v_new.metadata, 1,
       v_new.created_at, v_new.updated_at, v_new.finalized_at
     )
     on conflict (user_id, id) do nothing;
@@ -267,7 +278,7 @@ begin
         ))::text;
     end if;
     perform lift_sys_internal.add_session_items_v1(
-      p_user_id, v_new.session_id, 0, 0, 0, v_new.items
+      p_user_id, v_new.session_id, (0, 0, 0), v_new.items
     );
   end loop;
   return v_ids;
@@ -290,26 +301,73 @@ $$;
 comment on function public.get_session_v1(text, json) is
   'A session with all its items, or null.';
 
--- Refuses items that differ from the stored ones, and says which are new and which became applied.
--- For a caller that does not know what is stored: items are all of the session's, and the stored
--- ones, of which there are so many of each kind, must be the first of them.
-create function lift_sys_internal.compare_session_items_v1(
-  p_user_id text, p_session_id text, p_revisions integer, p_drafts integer, p_resolutions integer,
-  p_items json, out new_items json, out applied json
+-- A session as it is stored, for this transaction alone; refuses where it is at another version.
+create function lift_sys_internal.lock_session_v1(
+  p_user_id text, p_session_id text, p_version bigint
 )
-language plpgsql stable security invoker set search_path = ''
+returns lift_sys_internal.session_base
+language plpgsql volatile security invoker set search_path = ''
 as $$
 declare
+  v_stored record;
+begin
+  select s.version, s.created_at, s.revision_count, s.draft_count, s.hole_count into v_stored
+  from public.sessions as s
+  where s.user_id = p_user_id and s.id = p_session_id
+  for no key update;
+  if not found then
+    raise exception 'session_not_found' using
+      errcode = 'PT404',
+      detail = json_build_object('session_id', p_session_id)::text;
+  end if;
+  if v_stored.version <> p_version then
+    raise exception 'session_conflict' using
+      errcode = 'PT409',
+      detail = json_build_object(
+        'session_id', p_session_id,
+        'expected_version', p_version,
+        'current_version', v_stored.version
+      )::text;
+  end if;
+  return row(
+    v_stored.created_at,
+    row(
+      v_stored.revision_count, v_stored.draft_count, v_stored.hole_count
+    )::lift_sys_internal.session_counts
+  );
+end;
+$$;
+
+comment on function lift_sys_internal.lock_session_v1(text, text, bigint) is
+  'What an update may build on; refuses where the session is at another version, or is none.';
+
+-- The update of a caller that does not know what is stored, as one of a caller that does: its items
+-- are all of the session's, the stored ones must be the first of them, and the others are new.
+create function lift_sys_internal.base_session_update_v1(
+  p_user_id text, p_update lift_sys_internal.session_update
+)
+returns lift_sys_internal.session_update
+language plpgsql volatile security invoker set search_path = ''
+as $$
+declare
+  v_id text := (p_update.header).session_id;
+  v_given lift_sys_internal.session_items := p_update.items;
+  v_base lift_sys_internal.session_base := lift_sys_internal.lock_session_v1(
+    p_user_id, v_id, p_update.expected_version
+  );
+  v_stored lift_sys_internal.session_counts := v_base.counts;
   v_change record;
+  v_new lift_sys_internal.session_items;
+  v_applied json;
 begin
   select d.field, d.index, d.missing into v_change
   from (
     select 1 as kind, 'revisions' as field, r.revision_number - 1 as index,
       i.value is null as missing
     from public.session_revisions as r
-    left join json_array_elements(p_items -> 'revisions') with ordinality as i
+    left join json_array_elements(v_given.revisions) with ordinality as i
       on i.ordinality = r.revision_number
-    where r.user_id = p_user_id and r.session_id = p_session_id
+    where r.user_id = p_user_id and r.session_id = v_id
       and (
         i.value is null
         or r.content is distinct from i.value ->> 'content'
@@ -321,9 +379,9 @@ begin
     union all
     select 2, 'ir_drafts', d.draft_number - 1, i.value is null
     from public.session_drafts as d
-    left join json_array_elements(p_items -> 'drafts') with ordinality as i
+    left join json_array_elements(v_given.drafts) with ordinality as i
       on i.ordinality = d.draft_number
-    where d.user_id = p_user_id and d.session_id = p_session_id
+    where d.user_id = p_user_id and d.session_id = v_id
       and (
         i.value is null
         or d.version is distinct from (i.value ->> 'version')::integer
@@ -337,9 +395,9 @@ begin
     union all
     select 3, 'pending_resolutions', h.resolution_number - 1, i.value is null
     from public.hole_resolutions as h
-    left join json_array_elements(p_items -> 'resolutions') with ordinality as i
+    left join json_array_elements(v_given.resolutions) with ordinality as i
       on i.ordinality = h.resolution_number
-    where h.user_id = p_user_id and h.session_id = p_session_id
+    where h.user_id = p_user_id and h.session_id = v_id
       and (
         i.value is null
         or h.hole_id is distinct from i.value ->> 'hole_id'
@@ -357,118 +415,60 @@ begin
       errcode = 'PT409',
       detail = row_to_json(v_change)::text;
   end if;
-  select json_build_object(
-    'revisions', (
-      select coalesce(json_agg(i.value order by i.ordinality), '[]')
-      from json_array_elements(p_items -> 'revisions') with ordinality as i
-      where i.ordinality > p_revisions
-    ),
-    'drafts', (
-      select coalesce(json_agg(i.value order by i.ordinality), '[]')
-      from json_array_elements(p_items -> 'drafts') with ordinality as i
-      where i.ordinality > p_drafts
-    ),
-    'resolutions', (
-      select coalesce(json_agg(i.value order by i.ordinality), '[]')
-      from json_array_elements(p_items -> 'resolutions') with ordinality as i
-      where i.ordinality > p_resolutions
-    )
-  ) into new_items;
-  select coalesce(json_agg(h.resolution_number), '[]') into applied
+  select coalesce(json_agg(i.value order by i.ordinality), '[]') into v_new.revisions
+  from json_array_elements(v_given.revisions) with ordinality as i
+  where i.ordinality > v_stored.revisions;
+  select coalesce(json_agg(i.value order by i.ordinality), '[]') into v_new.drafts
+  from json_array_elements(v_given.drafts) with ordinality as i
+  where i.ordinality > v_stored.drafts;
+  select coalesce(json_agg(i.value order by i.ordinality), '[]') into v_new.resolutions
+  from json_array_elements(v_given.resolutions) with ordinality as i
+  where i.ordinality > v_stored.resolutions;
+  select coalesce(json_agg(h.resolution_number), '[]') into v_applied
   from public.hole_resolutions as h
-  join json_array_elements(p_items -> 'resolutions') with ordinality as i
+  join json_array_elements(v_given.resolutions) with ordinality as i
     on i.ordinality = h.resolution_number
-  where h.user_id = p_user_id and h.session_id = p_session_id
+  where h.user_id = p_user_id and h.session_id = v_id
     and not h.applied and (i.value ->> 'applied')::boolean;
+  p_update.base := v_base;
+  p_update.items := v_new;
+  p_update.applied := v_applied;
+  return p_update;
 end;
 $$;
 
-comment on function lift_sys_internal.compare_session_items_v1(
-  text, text, integer, integer, integer, json
+comment on function lift_sys_internal.base_session_update_v1(
+  text, lift_sys_internal.session_update
 ) is 'What of all items of a session is new; refuses where the stored ones differ.';
 
 create function public.update_session_v1(p_user_id text, p_arguments json, p_write json)
 returns json
 language plpgsql volatile security invoker
-set search_path = '' set timezone = 'UTC' set enable_seqscan = off
+set search_path = '' set timezone = 'UTC' set enable_seqscan = off set enable_bitmapscan = off
 as $$
 declare
-  v_wanted record;
-  v_header record;
-  v_base record;
-  v_claim record;
-  v_stored record;
-  v_items json;
-  v_applied json;
-  v_counts record;
+  v_wanted lift_sys_internal.session_update := json_populate_record(
+    null::lift_sys_internal.session_update, p_arguments
+  );
+  v_version json := to_json(v_wanted.expected_version + 1);
+  v_header lift_sys_internal.session_header := v_wanted.header;
+  v_base lift_sys_internal.session_base;
+  v_stored lift_sys_internal.session_counts;
+  v_items lift_sys_internal.session_items;
+  v_done json;
 begin
-  select * into v_wanted from json_to_record(p_arguments) as a (
-    header json, expected_version bigint, base json, items json, applied json
+  v_done := lift_sys_internal.claim_session_write_v1(
+    p_user_id, 'update_session', p_write, v_version
   );
-  select c.was_done, c.result into v_claim
-  from lift_sys_internal.claim_session_write_v1(
-    p_user_id, 'update_session', p_write, to_json(v_wanted.expected_version + 1)
-  ) as c;
-  if v_claim.was_done then
-    return v_claim.result;
+  if v_done is not null then
+    return v_done;
   end if;
-  select * into v_header from json_to_record(v_wanted.header) as h (
-    session_id text, status text, source text, metadata json,
-    created_at timestamptz, updated_at timestamptz, finalized_at timestamptz
-  );
-  select s.version, s.created_at, s.revision_count, s.draft_count, s.hole_count into v_stored
-  from public.sessions as s
-  where s.user_id = p_user_id and s.id = v_header.session_id
-  for no key update;
-  if not found then
-    raise exception 'session_not_found' using
-      errcode = 'PT404',
-      detail = json_build_object('session_id', v_header.session_id)::text;
+  if (v_wanted.base).created_at is null then
+    v_wanted := lift_sys_internal.base_session_update_v1(p_user_id, v_wanted);
   end if;
-  if v_stored.version <> v_wanted.expected_version then
-    raise exception 'session_conflict' using
-      errcode = 'PT409',
-      detail = json_build_object(
-        'session_id', v_header.session_id,
-        'expected_version', v_wanted.expected_version,
-        'current_version', v_stored.version
-      )::text;
-  end if;
-  if v_wanted.base is null then
-    select c.new_items, c.applied into v_items, v_applied
-    from lift_sys_internal.compare_session_items_v1(
-      p_user_id, v_header.session_id,
-      v_stored.revision_count, v_stored.draft_count, v_stored.hole_count, v_wanted.items
-    ) as c;
-  else
-    v_items := v_wanted.items;
-    v_applied := v_wanted.applied;
-    select b.created_at, c.revisions, c.drafts, c.resolutions into v_base
-    from json_to_record(v_wanted.base) as b (created_at timestamptz, counts json)
-    cross join json_to_record(b.counts) as c (
-      revisions integer, drafts integer, resolutions integer
-    );
-    if (v_base.created_at, v_base.revisions, v_base.drafts, v_base.resolutions) is distinct from (
-      v_stored.created_at, v_stored.revision_count, v_stored.draft_count, v_stored.hole_count
-    ) then
-      raise exception 'another_session' using
-        errcode = 'PT409',
-        detail = json_build_object('session_id', v_header.session_id)::text;
-    end if;
-  end if;
-  select a.revisions, a.drafts, a.resolutions into v_counts
-  from lift_sys_internal.add_session_items_v1(
-    p_user_id, v_header.session_id,
-    v_stored.revision_count, v_stored.draft_count, v_stored.hole_count, v_items
-  ) as a;
-  if json_array_length(v_applied) > 0 then
-    update public.hole_resolutions as h
-    set applied = true
-    where h.user_id = p_user_id and h.session_id = v_header.session_id
-      and h.resolution_number = any (
-        array(select a.value::integer from json_array_elements_text(v_applied) as a)
-      );
-  end if;
+  v_base := v_wanted.base;
+  v_stored := v_base.counts;
+  v_items := v_wanted.items;
   -- A wide value that stays the same is handed on as it is: the database then keeps its one copy.
   update public.sessions as s
   set status = v_header.status,
@@ -482,27 +482,44 @@ begin
     finalized_at = v_header.finalized_at,
     version = s.version + 1,
     original_input = case
-      when v_stored.revision_count > 0 or v_counts.revisions = 0 then s.original_input
-      else (
-        select r.content
-        from public.session_revisions as r
-        where r.user_id = p_user_id and r.session_id = s.id and r.revision_number = 1
-      )
+      when s.revision_count > 0 then s.original_input
+      else coalesce(v_items.revisions -> 0 ->> 'content', s.original_input)
     end,
     current_ir = case
-      when v_counts.drafts = v_stored.draft_count then s.current_ir
-      else (
-        select d.ir::jsonb
-        from public.session_drafts as d
-        where d.user_id = p_user_id and d.session_id = s.id and d.draft_number = v_counts.drafts
-      )
+      when json_array_length(v_items.drafts) = 0 then s.current_ir
+      else (v_items.drafts -> -1 -> 'ir')::jsonb
     end,
-    revision_count = v_counts.revisions,
-    draft_count = v_counts.drafts,
-    hole_count = v_counts.resolutions,
-    item_bytes = s.item_bytes + octet_length(v_items::text)
-  where s.user_id = p_user_id and s.id = v_header.session_id;
-  return v_claim.result;
+    revision_count = s.revision_count + json_array_length(v_items.revisions),
+    draft_count = s.draft_count + json_array_length(v_items.drafts),
+    hole_count = s.hole_count + json_array_length(v_items.resolutions),
+    item_bytes = s.item_bytes + octet_length(v_items.revisions::text)
+      + octet_length(v_items.drafts::text) + octet_length(v_items.resolutions::text)
+  where s.user_id = p_user_id and s.id = v_header.session_id
+    and s.version = v_wanted.expected_version and s.created_at = v_base.created_at
+    and (s.revision_count, s.draft_count, s.hole_count) = (
+      v_stored.revisions, v_stored.drafts, v_stored.resolutions
+    );
+  if not found then
+    -- Nobody knows a version before it is committed: where it fits now, something else did not.
+    perform lift_sys_internal.lock_session_v1(
+      p_user_id, v_header.session_id, v_wanted.expected_version
+    );
+    raise exception 'another_session' using
+      errcode = 'PT409',
+      detail = json_build_object('session_id', v_header.session_id)::text;
+  end if;
+  perform lift_sys_internal.add_session_items_v1(
+    p_user_id, v_header.session_id, v_stored, v_items
+  );
+  if json_array_length(v_wanted.applied) > 0 then
+    update public.hole_resolutions as h
+    set applied = true
+    where h.user_id = p_user_id and h.session_id = v_header.session_id
+      and h.resolution_number = any (
+        array(select a.value::integer from json_array_elements_text(v_wanted.applied) as a)
+      );
+  end if;
+  return v_version;
 end;
 $$;
 
@@ -515,10 +532,12 @@ language plpgsql stable security invoker
 set search_path = '' set timezone = 'UTC' set enable_seqscan = off
 as $$
 declare
-  v_id text := p_arguments ->> 'session_id';
-  v_base json := p_arguments -> 'base';
-  v_unapplied json := p_arguments -> 'unapplied';
-  v_known record;
+  v_wanted lift_sys_internal.session_refresh := json_populate_record(
+    null::lift_sys_internal.session_refresh, p_arguments
+  );
+  v_id text := v_wanted.session_id;
+  v_base lift_sys_internal.session_base := v_wanted.base;
+  v_known lift_sys_internal.session_counts := v_base.counts;
   v_stored record;
 begin
   select s.created_at, s.revision_count, s.draft_count, s.hole_count into v_stored
@@ -529,11 +548,7 @@ begin
       errcode = 'PT404',
       detail = json_build_object('session_id', v_id)::text;
   end if;
-  select c.revisions, c.drafts, c.resolutions into v_known
-  from json_to_record(v_base -> 'counts') as c (
-    revisions integer, drafts integer, resolutions integer
-  );
-  if (v_base ->> 'created_at')::timestamptz is distinct from v_stored.created_at
+  if v_base.created_at is distinct from v_stored.created_at
     or v_known.revisions > v_stored.revision_count
     or v_known.drafts > v_stored.draft_count
     or v_known.resolutions > v_stored.hole_count
@@ -554,7 +569,7 @@ begin
       from public.hole_resolutions as h
       where h.user_id = p_user_id and h.session_id = v_id and h.applied
         and h.resolution_number = any (
-          array(select a.value::integer from json_array_elements_text(v_unapplied) as a)
+          array(select a.value::integer from json_array_elements_text(v_wanted.unapplied) as a)
         )
     )
   );
@@ -570,11 +585,11 @@ language plpgsql volatile security invoker
 set search_path = '' set timezone = 'UTC' set enable_seqscan = off
 as $$
 declare
-  v_claim record;
+  v_done json := lift_sys_internal.claim_session_write_v1(
+    p_user_id, 'delete_session', p_write, 'null'
+  );
 begin
-  select c.was_done into v_claim
-  from lift_sys_internal.claim_session_write_v1(p_user_id, 'delete_session', p_write, 'null') as c;
-  if not v_claim.was_done then
+  if v_done is null then
     delete from public.sessions as s
     where s.user_id = p_user_id and s.id = p_arguments ->> 'session_id';
   end if;

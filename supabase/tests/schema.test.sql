@@ -52,7 +52,7 @@ select functions_are('public', array[
 ]);
 select functions_are('lift_sys_internal', array[
   'claim_session_write_v1', 'add_session_items_v1', 'session_json_v1',
-  'compare_session_items_v1', 'forget_old_writes_v1'
+  'lock_session_v1', 'base_session_update_v1', 'forget_old_writes_v1'
 ]);
 select is(
   array(

@@ -227,7 +227,7 @@ def test_tables_are_written_by_calls_alone(
 
 def test_nothing_internal_can_be_called(bob: httpx.Client, ann: Victim) -> None:
     for name in ("claim_session_write_v1", "add_session_items_v1", "session_json_v1",
-                 "compare_session_items_v1", "forget_old_writes_v1", "set_config",
+                 "lock_session_v1", "base_session_update_v1", "forget_old_writes_v1", "set_config",
                  "current_setting", "jwt"):  # fmt: skip
         for profile in ("public", "lift_sys_internal", "pg_catalog", "auth"):
             answer = bob.post(
