@@ -3,8 +3,8 @@
 All are sent at once, and one end for all (the protocol's Sync), which commits. Where one fails,
 those after it are skipped and nothing is kept.
 
-A statement is prepared under a name made of its text, so it cannot be mistaken for another one,
-whoever prepared it.
+A statement is prepared under a name that has a digest of its text, so it cannot be mistaken for
+another one, whoever prepared it.
 """
 
 import hashlib
@@ -19,12 +19,15 @@ from psycopg.pq.abc import PGconn, PGresult
 from psycopg.waiting import Ready, Wait
 
 _READABLE: Final = int(Ready.R)
+_LABEL_BYTES: Final = 42
+"""A name may have 63 bytes; digits of the digest follow the label."""
 
 
 class Statement:
     """One statement.
 
     Args:
+        label: what it is for, in ASCII; stands in the server's list of prepared statements.
         text: what it says, its parameters written as $1, $2, ....
 
     Attributes:
@@ -32,9 +35,10 @@ class Statement:
         name: what it is prepared as.
     """
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, label: str, text: str) -> None:
         self.text = text.encode()
-        self.name = b"lift_sys_" + hashlib.sha256(self.text).hexdigest()[:32].encode()
+        digest = hashlib.sha256(self.text).hexdigest()
+        self.name = f"{label[:_LABEL_BYTES]} {digest[:20]}".encode()
 
 
 class PreparingConnection(Protocol):

@@ -108,9 +108,9 @@ class _Settings:
         ]
 
     def _new_function(self, name: str, count: int) -> Statement:
-        schema = self.schema.replace('"', '""')
+        schema, function = self.schema.replace('"', '""'), f"{name}{self.functions.suffix}"
         places = ", ".join(f"${number}" for number in range(1, count + 1))
-        return Statement(f'select "{schema}"."{name}{self.functions.suffix}"({places})')
+        return Statement(function, f'select "{schema}"."{function}"({places})')
 
     def explained(
         self,
@@ -288,9 +288,10 @@ class AsyncPostgresBackend:
 def _identify(role: str) -> Statement:
     """Return the statement that takes a role, and the claims in $1, until the transaction ends."""
     return Statement(
+        "lift_sys identify",
         f"select pg_catalog.set_config('role', '{role}', true), "
         "pg_catalog.set_config('request.jwt.claims', $1, true), "
-        f"pg_catalog.set_config('statement_timeout', '{STATEMENT_SECONDS * 1000:.0f}', true)"
+        f"pg_catalog.set_config('statement_timeout', '{STATEMENT_SECONDS * 1000:.0f}', true)",
     )
 
 

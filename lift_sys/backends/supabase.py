@@ -1,7 +1,8 @@
 """Calls as functions of a Supabase project, over its REST interface: one request a call.
 
-supabase-py makes the client, its headers and a child for each user view; what a call says is
-posted as the JSON text it is, and the answer is handed on undecoded.
+supabase-py makes the headers, those of each user too; what a call says is posted as the JSON text
+it is, and the answer is handed on undecoded. Requests go straight to httpx's transport: nothing
+that its client adds (redirects, cookies, sign-in flows) is wanted here, and it doubles the price.
 """
 
 import email.utils
@@ -10,8 +11,9 @@ import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, Final, TypeVar
+from urllib.request import getproxies, proxy_bypass
 
 import httpx
 from postgrest import AsyncPostgrestClient, SyncPostgrestClient
@@ -66,6 +68,7 @@ class _Settings:
         self.schema = schema
         self.budget = budget
         self.origin = f"supabase:{self.url}:{schema}"
+        self._path = cache(self._new_path)
 
     def body(self, call: Call[Any], user: User) -> bytes:
         """Return the JSON text that is posted: the function's arguments by name."""
@@ -75,19 +78,42 @@ class _Settings:
             return b'{"p_user_id":%s,"p_arguments":%s,"p_write":%s}' % (user_id, arguments, write)
         return b'{"p_user_id":%s,"p_arguments":%s}' % (user_id, arguments)
 
-    def path(self, call: Call[Any]) -> str:
-        """Return where it is posted to."""
-        return f"{self.url}/rest/v1/rpc/{call.name}{self.functions.suffix}"
+    def request(
+        self, call: Call[Any], headers: httpx.Headers, body: bytes, seconds: float
+    ) -> httpx.Request:
+        """Return the request of a call; each step of it may take so many seconds."""
+        timeout = {"connect": seconds, "read": seconds, "write": seconds, "pool": seconds}
+        return httpx.Request(
+            "POST",
+            self._path(call.name),
+            headers=headers,
+            content=body,
+            extensions={"timeout": timeout},
+        )
+
+    def _new_path(self, name: str) -> httpx.URL:
+        return httpx.URL(f"{self.url}/rest/v1/rpc/{name}{self.functions.suffix}")
+
+    def proxy(self) -> str | None:
+        """Return the proxy that the environment names for the project, as for any HTTP client."""
+        parts = httpx.URL(self.url)
+        if proxy_bypass(parts.host):
+            return None
+        proxies = getproxies()
+        return proxies.get(parts.scheme) or proxies.get("all")
 
     def headers(
-        self, client: SyncPostgrestClient | AsyncPostgrestClient, access_token: str | None
-    ) -> dict[str, str]:
+        self,
+        http: httpx.Client | httpx.AsyncClient,
+        client: SyncPostgrestClient | AsyncPostgrestClient,
+        access_token: str | None,
+    ) -> httpx.Headers:
         """Return the headers that a child client, this caller's alone, sends for a user."""
         if access_token is not None:
             if not _fits_header(access_token):
                 raise PermissionDeniedError("the access token is empty, or no token at all")
             client.auth(access_token)
-        return {**client.headers, "Content-Type": "application/json"}
+        return httpx.Headers({**http.headers, **client.headers, "Content-Type": "application/json"})
 
     def answer(self, response: httpx.Response) -> bytes:
         """Return the JSON text of the answer.
@@ -141,7 +167,8 @@ class _Link:
     """
 
     def __init__(self, settings: _Settings) -> None:
-        self._http = httpx.Client(http2=False)
+        self._transport = httpx.HTTPTransport(proxy=settings.proxy())
+        self._http = httpx.Client(transport=self._transport)
         client = Client(
             settings.url,
             settings.key,
@@ -153,7 +180,7 @@ class _Link:
             ),
         )
         self.headers = lru_cache(TOKENS)(
-            lambda token: settings.headers(client.schema(settings.schema), token)
+            lambda token: settings.headers(self._http, client.schema(settings.schema), token)
         )
         self._turns = Turns(CONNECTIONS)
         self._lock = threading.Lock()
@@ -161,8 +188,8 @@ class _Link:
         self._under_way = 0
 
     @contextmanager
-    def client(self, deadline: float) -> Iterator[httpx.Client]:
-        """Lend the client for one request, which is to begin before `deadline`.
+    def transport(self, deadline: float) -> Iterator[httpx.HTTPTransport]:
+        """Lend the transport for one request, which is to begin before `deadline`.
 
         Raises:
             StoreClosedError: it was closed.
@@ -174,7 +201,7 @@ class _Link:
                     raise StoreClosedError(CLOSED)
                 self._under_way += 1
             try:
-                yield self._http
+                yield self._transport
             finally:
                 self._end(1)
 
@@ -227,15 +254,15 @@ class SupabaseBackend:
         if self._closed:
             raise StoreClosedError(CLOSED)
         settings, link = self._settings, self._links.get()
-        path, headers = settings.path(call), link.headers(user.access_token)
-        body = settings.body(call, user)
+        headers, body = link.headers(user.access_token), settings.body(call, user)
 
         def attempt(seconds: float) -> T:
             deadline = time.monotonic() + seconds
-            with link.client(deadline) as client:
+            with link.transport(deadline) as transport:
                 left = max(SHORTEST, deadline - time.monotonic())
                 try:
-                    response = client.post(path, content=body, headers=headers, timeout=left)
+                    response = transport.handle_request(settings.request(call, headers, body, left))
+                    response.read()
                 except httpx.HTTPError as error:
                     raise settings.unanswered(error) from error
             return decoded(call, settings.answer(response))
@@ -257,7 +284,8 @@ class _AsyncLink:
     """``_Link`` for one event loop."""
 
     def __init__(self, settings: _Settings) -> None:
-        self._http = httpx.AsyncClient(http2=False)
+        self._transport = httpx.AsyncHTTPTransport(proxy=settings.proxy())
+        self._http = httpx.AsyncClient(transport=self._transport)
         client = AsyncClient(
             settings.url,
             settings.key,
@@ -269,21 +297,21 @@ class _AsyncLink:
             ),
         )
         self.headers = lru_cache(TOKENS)(
-            lambda token: settings.headers(client.schema(settings.schema), token)
+            lambda token: settings.headers(self._http, client.schema(settings.schema), token)
         )
         self._turns = AsyncTurns(CONNECTIONS)
         self._closing = False
         self._under_way = 0
 
     @asynccontextmanager
-    async def client(self, deadline: float) -> AsyncIterator[httpx.AsyncClient]:
-        """Lend the client for one request. See ``_Link.client``."""
+    async def transport(self, deadline: float) -> AsyncIterator[httpx.AsyncHTTPTransport]:
+        """Lend the transport for one request. See ``_Link.transport``."""
         async with self._turns.taken(deadline):
             if self._closing:
                 raise StoreClosedError(CLOSED)
             self._under_way += 1
             try:
-                yield self._http
+                yield self._transport
             finally:
                 await self._end(1)
 
@@ -318,15 +346,17 @@ class AsyncSupabaseBackend:
         if self._closed:
             raise StoreClosedError(CLOSED)
         settings, link = self._settings, self._links.get()
-        path, headers = settings.path(call), link.headers(user.access_token)
-        body = settings.body(call, user)
+        headers, body = link.headers(user.access_token), settings.body(call, user)
 
         async def attempt(seconds: float) -> T:
             deadline = time.monotonic() + seconds
-            async with link.client(deadline) as client:
+            async with link.transport(deadline) as transport:
                 left = max(SHORTEST, deadline - time.monotonic())
                 try:
-                    response = await client.post(path, content=body, headers=headers, timeout=left)
+                    response = await transport.handle_async_request(
+                        settings.request(call, headers, body, left)
+                    )
+                    await response.aread()
                 except httpx.HTTPError as error:
                     raise settings.unanswered(error) from error
             return decoded(call, settings.answer(response))

@@ -12,6 +12,10 @@
 set local lock_timeout = '4s';
 set local statement_timeout = '60s';
 
+-- What a call answers with. PostgREST hands on a value of a type that is named after its media type
+-- as it is, and wraps up and takes apart again any other json.
+create domain lift_sys_internal."application/json" as json;
+
 create type lift_sys_internal.session_header as (
   session_id text, status text, source text, metadata json,
   created_at timestamptz, updated_at timestamptz, finalized_at timestamptz
@@ -31,6 +35,7 @@ create type lift_sys_internal.session_refresh as (
   session_id text, base lift_sys_internal.session_base, unapplied json
 );
 
+comment on domain lift_sys_internal."application/json" is 'What a call answers with.';
 comment on type lift_sys_internal.session_header is 'A session without its items and its version.';
 comment on type lift_sys_internal.session_counts is 'How many items of each kind.';
 comment on type lift_sys_internal.session_base is 'What a caller knows to be stored.';
@@ -181,27 +186,30 @@ declare
   v_drafts json;
   v_resolutions json;
 begin
-  select json_agg(json_build_object(
-    'timestamp', r.created_at, 'content', r.content, 'revision_type', r.revision_type,
-    'target_hole', r.target_hole, 'metadata', r.metadata
-  ) order by r.revision_number) into v_revisions
-  from public.session_revisions as r
-  where r.user_id = p_user_id and r.session_id = p_session_id and r.revision_number > p_revisions;
-  select json_agg(json_build_object(
-    'version', d.version, 'ir', d.ir, 'validation_status', d.validation_status,
-    'smt_results', d.smt_results, 'ambiguities', d.ambiguities,
-    'created_at', d.created_at, 'metadata', d.metadata
-  ) order by d.draft_number) into v_drafts
-  from public.session_drafts as d
-  where d.user_id = p_user_id and d.session_id = p_session_id and d.draft_number > p_drafts;
-  select json_agg(json_build_object(
-    'hole_id', h.hole_id, 'resolution_text', h.resolution_text,
-    'resolution_type', h.resolution_type, 'applied', h.applied,
-    'timestamp', h.created_at, 'metadata', h.metadata
-  ) order by h.resolution_number) into v_resolutions
-  from public.hole_resolutions as h
-  where h.user_id = p_user_id and h.session_id = p_session_id
-    and h.resolution_number > p_resolutions;
+  select json_agg(i) into v_revisions
+  from (
+    select r.created_at as "timestamp", r.content, r.revision_type, r.target_hole, r.metadata
+    from public.session_revisions as r
+    where r.user_id = p_user_id and r.session_id = p_session_id and r.revision_number > p_revisions
+    order by r.revision_number
+  ) as i;
+  select json_agg(i) into v_drafts
+  from (
+    select d.version, d.ir, d.validation_status, d.smt_results, d.ambiguities, d.created_at,
+      d.metadata
+    from public.session_drafts as d
+    where d.user_id = p_user_id and d.session_id = p_session_id and d.draft_number > p_drafts
+    order by d.draft_number
+  ) as i;
+  select json_agg(i) into v_resolutions
+  from (
+    select h.hole_id, h.resolution_text, h.resolution_type, h.applied,
+      h.created_at as "timestamp", h.metadata
+    from public.hole_resolutions as h
+    where h.user_id = p_user_id and h.session_id = p_session_id
+      and h.resolution_number > p_resolutions
+    order by h.resolution_number
+  ) as i;
   return (
     select json_build_object(
       'session_id', s.id, 'status', s.status, 'source', s.source,
@@ -221,7 +229,7 @@ comment on function lift_sys_internal.session_json_v1(
 ) is 'A session as one json value.';
 
 create function public.create_sessions_v1(p_user_id text, p_arguments json, p_write json)
-returns json
+returns lift_sys_internal."application/json"
 language plpgsql volatile security invoker
 set search_path = '' set timezone = 'UTC' set enable_seqscan = off
 as $$
@@ -289,7 +297,7 @@ comment on function public.create_sessions_v1(text, json, json) is
   'Stores new sessions, all or none.';
 
 create function public.get_session_v1(p_user_id text, p_arguments json)
-returns json
+returns lift_sys_internal."application/json"
 language plpgsql stable security invoker
 set search_path = '' set timezone = 'UTC' set enable_seqscan = off
 as $$
@@ -442,7 +450,7 @@ comment on function lift_sys_internal.base_session_update_v1(
 ) is 'What of all items of a session is new; refuses where the stored ones differ.';
 
 create function public.update_session_v1(p_user_id text, p_arguments json, p_write json)
-returns json
+returns lift_sys_internal."application/json"
 language plpgsql volatile security invoker
 set search_path = '' set timezone = 'UTC' set enable_seqscan = off set enable_bitmapscan = off
 as $$
@@ -527,7 +535,7 @@ comment on function public.update_session_v1(text, json, json) is
   'Stores what is new in a session that is still at the version the change is based on.';
 
 create function public.refresh_session_v1(p_user_id text, p_arguments json)
-returns json
+returns lift_sys_internal."application/json"
 language plpgsql stable security invoker
 set search_path = '' set timezone = 'UTC' set enable_seqscan = off
 as $$
@@ -580,7 +588,7 @@ comment on function public.refresh_session_v1(text, json) is
   'What of a session is not known to the caller yet.';
 
 create function public.delete_session_v1(p_user_id text, p_arguments json, p_write json)
-returns json
+returns lift_sys_internal."application/json"
 language plpgsql volatile security invoker
 set search_path = '' set timezone = 'UTC' set enable_seqscan = off
 as $$
@@ -603,7 +611,7 @@ comment on function public.delete_session_v1(text, json, json) is
 -- The first of each status and source, merged: each has them in order in the index, so that a page
 -- costs the same whatever is asked for and however many there are.
 create function public.list_sessions_v1(p_user_id text, p_arguments json)
-returns json
+returns lift_sys_internal."application/json"
 language plpgsql stable security invoker
 set search_path = '' set timezone = 'UTC' set enable_seqscan = off set enable_bitmapscan = off
 set plan_cache_mode = force_generic_plan
@@ -658,7 +666,7 @@ comment on function public.list_sessions_v1(text, json) is
 -- Whole sessions in the order of their ids, which no write changes: a caller that pages through
 -- them misses none. A page ends at 200 sessions, at about 10,000 items or at about 16 MiB of them.
 create function public.load_sessions_v1(p_user_id text, p_arguments json)
-returns json
+returns lift_sys_internal."application/json"
 language plpgsql stable security invoker
 set search_path = '' set timezone = 'UTC' set enable_seqscan = off
 as $$

@@ -76,8 +76,8 @@ select is(
 
 select is(
   public.get_session_v1('ann', '{"session_id": "a"}') #>> '{revisions,0}',
-  '{"timestamp" : "0001-01-01T00:00:00+00:00", "content" : "ä 𝄞 a", "revision_type" : "initial", '
-  || '"target_hole" : null, "metadata" : {"big": 1e400, "b": 1, "a": -0.0}}',
+  '{"timestamp":"0001-01-01T00:00:00+00:00","content":"ä 𝄞 a","revision_type":"initial",'
+  || '"target_hole":null,"metadata":{"big": 1e400, "b": 1, "a": -0.0}}',
   'get answers to the letter, in UTC, whatever the settings'
 );
 select is(

@@ -15,6 +15,8 @@ from tests.databases import ask
 FOLDER = packaged_migrations()
 FILES = sorted(FOLDER.glob("*.sql"))
 OURS = "('public', 'lift_sys_internal')"
+# A domain without constraints is its base type: nothing is converted.
+CAST_TO_DOMAIN = """'cast "json" value to "lift_sys_internal."application/json"" type'"""
 CHECK_FUNCTIONS = f"""
     select p.proname, f.lineno, f.message
     from pg_proc as p
@@ -24,6 +26,7 @@ CHECK_FUNCTIONS = f"""
     ) as f
     where p.pronamespace::regnamespace::text in {OURS}
         and p.prolang = (select oid from pg_language where lanname = 'plpgsql')
+        and f.detail is distinct from {CAST_TO_DOMAIN}
 """
 MISSING_INDEXES = f"""
     select c.conname
