@@ -68,7 +68,7 @@ class _Settings:
         self.schema = schema
         self.budget = budget
         self.origin = f"supabase:{self.url}:{schema}"
-        self._path = cache(self._new_path)
+        self.path = cache(self._new_path)
 
     def body(self, call: Call[Any], user: User) -> bytes:
         """Return the JSON text that is posted: the function's arguments by name."""
@@ -85,7 +85,7 @@ class _Settings:
         timeout = {"connect": seconds, "read": seconds, "write": seconds, "pool": seconds}
         return httpx.Request(
             "POST",
-            self._path(call.name),
+            self.path(call.name),
             headers=headers,
             content=body,
             extensions={"timeout": timeout},

@@ -83,7 +83,7 @@ def supabase_sender(stack: LocalSupabase, client: httpx.Client) -> Send:
     }
 
     def send(call: Call[Any]) -> Callable[[], object]:
-        path, body = settings.path(call), settings.body(call, User(USER))
+        path, body = settings.path(call.name), settings.body(call, User(USER))
         return lambda: from_json(client.post(path, content=body, headers=headers).content)
 
     return send
