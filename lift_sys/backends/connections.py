@@ -26,6 +26,9 @@ T = TypeVar("T")
 
 IDLE_SECONDS: Final = 300.0
 """For how many seconds an unused connection is kept: firewalls forget such without a word."""
+BUSY_SECONDS: Final = 0.01
+"""For how many seconds a connection that was just used is taken for alive: looking lets other
+threads in, which is what a busy pool has least time for."""
 LOOK_UP_SECONDS: Final = 0.1
 """How often a waiting thread looks up to see an interruption."""
 
@@ -95,10 +98,10 @@ class _Pool(Generic[C]):
         self._discard_forgotten()
         while self._idle:
             try:
-                connection, _ = self._idle.pop()
+                connection, since = self._idle.pop()
             except IndexError:
                 return None
-            if _is_quiet(connection):
+            if time.monotonic() < since + BUSY_SECONDS or _is_quiet(connection):
                 return connection
             connection.pgconn.finish()
         return None

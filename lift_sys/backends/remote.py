@@ -5,11 +5,10 @@ only once (G8). So every write may be sent again when its answer is lost.
 """
 
 import json
-import os
+import random
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
-from datetime import datetime
 from functools import cache
 from operator import attrgetter
 from typing import Any, Final, TypeAlias, TypeVar
@@ -35,7 +34,6 @@ from lift_sys.backends.errors import (
     StoreClosedError,
     StoreUnavailableError,
 )
-from lift_sys.backends.instants import format_instant
 
 T = TypeVar("T")
 
@@ -92,7 +90,11 @@ def key_json(call: Call[Any]) -> bytes:
 
     New ones begin with the time, so that an index gets them at its end and not all over it.
     """
-    return _encode(call.key or WriteKey(f"retry-{time.time_ns():x}-{os.urandom(10).hex()}", ""))
+    if call.key is not None:
+        return _encode(call.key)
+    # No secret, and the system's random numbers would let other threads in.
+    chance = random.getrandbits(80)
+    return _encode(WriteKey(f"retry-{time.time_ns():x}-{chance:020x}", ""))
 
 
 def decoded(call: Call[T], answer: bytes) -> T:
@@ -319,8 +321,6 @@ def _encode(value: Any) -> bytes:
         return encoded
     if kind is list:
         return b"[%s]" % b",".join(map(_encode, value))
-    if kind is datetime:
-        return b'"%s"' % format_instant(value).encode()
     shape = _shape(kind)  # type: ignore[arg-type]  # mypy takes no class for hashable
     if shape is None:
         return to_json(value)

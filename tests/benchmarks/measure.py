@@ -27,6 +27,9 @@ TEXT_BYTES = 2048
 """How long the text of one turn is."""
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 _MOST_ACTS = 10
+_FEWEST_ACTS = 3
+"""The first act after the others had their turn finds cold caches and sleeping servers: with three
+the median is of one that follows another."""
 _FEWEST = 3
 
 
@@ -86,7 +89,7 @@ class Effort:
 
     Attributes:
         rounds: how many at the most.
-        seconds: what one contender may take in one round, unless a single act takes longer.
+        seconds: what one contender may take in one round, unless three acts take longer.
         limit: after so many seconds no further round is begun, but three there are.
     """
 
@@ -160,7 +163,7 @@ async def _acts_a_round(prepare: Preparation, effort: Effort) -> int:
     """Warm up, and return how many acts fit into a round."""
     await timed(await prepare())
     once = min([await timed(await prepare()) for _ in range(2)])
-    return max(1, min(_MOST_ACTS, int(effort.seconds / once)))
+    return max(_FEWEST_ACTS, min(_MOST_ACTS, int(effort.seconds / once)))
 
 
 async def _tasks(writers: list[list[Act]]) -> tuple[float, list[float]]:

@@ -1,4 +1,5 @@
-"""Behind a transaction pooler: no state of one user reaches another, nothing is prepared."""
+"""Behind a transaction pooler: no state of one user reaches another, and nothing is relied on that
+only one of the pooler's connections to the server knows."""
 
 import asyncio
 from collections.abc import Iterator
@@ -90,3 +91,23 @@ def test_a_connection_is_handed_on_as_it_was(pooler_url: str, query: Query) -> N
             [("none", "", "", "0")],
             [("none", None, None, "0")],
         )
+
+
+def test_what_another_store_prepared_is_in_nobodys_way(pooler_url: str) -> None:
+    stores = [PostgresSessionStore(pooler_url, f"reader {number}") for number in range(8)]
+    for store in stores * 3:  # three connections for eight stores: some meet what others prepared
+        store.create(session_of(store.user_id))
+    for store in stores:
+        check(store.user_id, store.list_all(), 3)
+        store.close()
+
+
+def test_what_was_prepared_on_a_connection_that_is_gone(pooler_url: str, query: Query) -> None:
+    with PostgresSessionStore(pooler_url, "dan") as store:
+        for count in range(1, 4):
+            store.create(session_of("dan"))
+            check("dan", store.list_all(), count)
+            query(
+                "select pg_terminate_backend(pid, 5000) from pg_stat_activity"
+                " where application_name = 'lift-sys'"
+            )
