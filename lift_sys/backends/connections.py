@@ -150,13 +150,16 @@ class Pool(_Pool[TimedConnection]):
             StoreClosedError: the pool was closed.
             Unanswered: all were in use until then.
         """
-        with self._turns.taken(deadline):
+        self._turns.take(deadline)
+        try:
             self._require_open()
             connection = self._idle_one() or self._connect()
             try:
                 yield _set_to(connection, deadline)
             finally:
                 self._give_back(connection)
+        finally:
+            self._turns.give_back()
 
 
 class AsyncPool(_Pool[AsyncTimedConnection]):
@@ -170,13 +173,16 @@ class AsyncPool(_Pool[AsyncTimedConnection]):
     @asynccontextmanager
     async def connection(self, deadline: float) -> AsyncIterator[AsyncTimedConnection]:
         """Lend a connection that waits until `deadline`. Raises as ``Pool.connection``."""
-        async with self._turns.taken(deadline):
+        await self._turns.take(deadline)
+        try:
             self._require_open()
             connection = self._idle_one() or await self._connect()
             try:
                 yield _set_to(connection, deadline)
             finally:
                 self._give_back(connection)
+        finally:
+            self._turns.give_back()
 
 
 def _set_to(connection: C, deadline: float) -> C:

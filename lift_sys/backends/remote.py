@@ -11,7 +11,15 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
 from operator import attrgetter
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import (
+    Any,
+    Final,
+    TypeAlias,
+    TypeVar,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from pydantic import ValidationError
 from pydantic_core import to_json
@@ -127,26 +135,23 @@ def persist(attempt: Callable[[float], T], call: Call[T], budget: float) -> T:
         OutcomeUnknownError: a write was not answered, and may have been carried out.
         SessionStoreError: what an attempt was answered with.
     """
-    progress = _Progress(call, budget)
+    started = time.monotonic()
+    try:
+        return attempt(_attempt_seconds(budget))  # most calls end here
+    except Unanswered as failure:
+        first = failure
+    progress = _Progress(call, started, budget, first)
 
-    def once() -> T:
+    def again() -> T:
+        if not progress.begin():
+            raise first
         try:
-            return attempt(progress.begin())
+            return attempt(_attempt_seconds(progress.left()))
         except Unanswered as failure:
             progress.note(failure)
             raise
 
     try:
-        try:
-            return once()  # most calls end here, before the machinery is set up
-        except Unanswered as failure:
-            first = [failure]
-
-        def again() -> T:
-            if first:
-                raise first.pop()
-            return once()
-
         return Retrying(**_POLICY, stop=progress.stop())(again)
     except (Unanswered, SessionStoreError) as last:
         raise progress.verdict(last) from last.__cause__
@@ -156,51 +161,61 @@ async def persist_async(
     attempt: Callable[[float], Awaitable[T]], call: Call[T], budget: float
 ) -> T:
     """Make attempts until one is answered or the budget is spent. See ``persist``."""
-    progress = _Progress(call, budget)
+    started = time.monotonic()
+    try:
+        return await attempt(_attempt_seconds(budget))
+    except Unanswered as failure:
+        first = failure
+    progress = _Progress(call, started, budget, first)
 
-    async def once() -> T:
+    async def again() -> T:
+        if not progress.begin():
+            raise first
         try:
-            return await attempt(progress.begin())
+            return await attempt(_attempt_seconds(progress.left()))
         except Unanswered as failure:
             progress.note(failure)
             raise
 
     try:
-        try:
-            return await once()
-        except Unanswered as failure:
-            first = [failure]
-
-        async def again() -> T:
-            if first:
-                raise first.pop()
-            return await once()
-
         return await AsyncRetrying(**_POLICY, stop=progress.stop())(again)
     except (Unanswered, SessionStoreError) as last:
         raise progress.verdict(last) from last.__cause__
 
 
-class _Progress:
-    """How far the attempts at one call have come."""
+def _attempt_seconds(left: float) -> float:
+    return max(SHORTEST, min(ATTEMPT, left))
 
-    def __init__(self, call: Call[Any], budget: float) -> None:
+
+class _Progress:
+    """How far the attempts at one call have come, after the first.
+
+    Args:
+        call: what is attempted.
+        started: when, as a ``time.monotonic`` instant.
+        budget: for how many seconds to go on.
+        first: how the first attempt failed.
+    """
+
+    def __init__(self, call: Call[Any], started: float, budget: float, first: Unanswered) -> None:
         self._call = call
-        self._started = time.monotonic()
+        self._started = started
         self._budget = budget
         self._attempts = 0
         self._doubt = False
+        self.note(first)
 
-    def begin(self) -> float:
-        """Count an attempt, and return how many seconds it may take."""
+    def begin(self) -> bool:
+        """Count an attempt; say whether it is to be made, as the first one was already."""
         self._attempts += 1
-        return max(SHORTEST, min(ATTEMPT, self._left()))
+        return self._attempts > 1
+
+    def left(self) -> float:
+        """Return how many seconds of the budget are left."""
+        return self._started + self._budget - time.monotonic()
 
     def stop(self) -> stop_base:
-        return stop_before_delay(max(0.0, self._left()))
-
-    def _left(self) -> float:
-        return self._started + self._budget - time.monotonic()
+        return stop_before_delay(max(0.0, self.left()))
 
     def note(self, failure: Unanswered) -> None:
         self._doubt |= self._call.writes and failure.may_have_happened
@@ -330,11 +345,22 @@ def _encode(value: Any) -> bytes:
 
 @cache
 def _shape(kind: type) -> tuple[bytes, Callable[[Any], Iterable[Any]]] | None:
-    """Return the JSON of a dataclass with places for its fields, and what gives them; else None."""
-    if not is_dataclass(kind):
+    """Return what is needed to encode a dataclass by its fields: a template, and what gives them.
+
+    None for what is encoded in one go, because it holds nothing that is encoded already.
+    """
+    if not (is_dataclass(kind) and _holds_encoded(kind)):
         return None
     names = [field.name for field in fields(kind)]
     template = b"{%s}" % b",".join(to_json(name) + b":%s" for name in names)
     if len(names) == 1:  # attrgetter gives the bare value then
         return template, lambda value: (getattr(value, names[0]),)
     return template, attrgetter(*names)
+
+
+def _holds_encoded(annotation: Any) -> bool:
+    kind = get_origin(annotation) or annotation
+    if kind is Encoded:
+        return True
+    parts = get_type_hints(kind).values() if is_dataclass(kind) else get_args(annotation)
+    return any(map(_holds_encoded, parts))

@@ -195,7 +195,8 @@ class _Link:
             StoreClosedError: it was closed.
             Unanswered: others had it until then.
         """
-        with self._turns.taken(deadline):
+        self._turns.take(deadline)
+        try:
             with self._lock:
                 if self._closing:
                     raise StoreClosedError(CLOSED)
@@ -204,6 +205,8 @@ class _Link:
                 yield self._transport
             finally:
                 self._end(1)
+        finally:
+            self._turns.give_back()
 
     def close(self) -> None:
         """Close the client, now or after the last request."""
@@ -306,7 +309,8 @@ class _AsyncLink:
     @asynccontextmanager
     async def transport(self, deadline: float) -> AsyncIterator[httpx.AsyncHTTPTransport]:
         """Lend the transport for one request. See ``_Link.transport``."""
-        async with self._turns.taken(deadline):
+        await self._turns.take(deadline)
+        try:
             if self._closing:
                 raise StoreClosedError(CLOSED)
             self._under_way += 1
@@ -314,6 +318,8 @@ class _AsyncLink:
                 yield self._transport
             finally:
                 await self._end(1)
+        finally:
+            self._turns.give_back()
 
     async def close(self) -> None:
         """Close the client, now or after the last request."""

@@ -2,8 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
 from queue import Empty, SimpleQueue
 
 from lift_sys.backends.remote import Unanswered
@@ -23,9 +21,8 @@ class Turns:
         for _ in range(count):
             self._free.put(None)
 
-    @contextmanager
-    def taken(self, deadline: float) -> Iterator[None]:
-        """Wait for a turn until `deadline`, a ``time.monotonic`` instant, and hold it.
+    def take(self, deadline: float) -> None:
+        """Wait for a turn until `deadline`, a ``time.monotonic`` instant.
 
         Raises:
             Unanswered: none came in time.
@@ -34,10 +31,10 @@ class Turns:
             self._free.get(timeout=max(0.0, deadline - time.monotonic()))
         except Empty as error:
             raise _none_came(self._count) from error
-        try:
-            yield
-        finally:
-            self._free.put(None)
+
+    def give_back(self) -> None:
+        """End a turn that was taken."""
+        self._free.put(None)
 
 
 class AsyncTurns:
@@ -47,9 +44,8 @@ class AsyncTurns:
         self._count = count
         self._free = asyncio.Semaphore(count)
 
-    @asynccontextmanager
-    async def taken(self, deadline: float) -> AsyncIterator[None]:
-        """Wait for a turn and hold it. See ``Turns.taken``."""
+    async def take(self, deadline: float) -> None:
+        """Wait for a turn. See ``Turns.take``."""
         if not self._free.locked():
             await self._free.acquire()  # at once, and without a timer
         else:
@@ -58,10 +54,10 @@ class AsyncTurns:
                     await self._free.acquire()
             except TimeoutError as error:
                 raise _none_came(self._count) from error
-        try:
-            yield
-        finally:
-            self._free.release()
+
+    def give_back(self) -> None:
+        """End a turn that was taken."""
+        self._free.release()
 
 
 def _none_came(count: int) -> Unanswered:

@@ -391,7 +391,7 @@ class PromptSession(BaseModel):
         """Take note that the store holds all of the session as `version`."""
         for history in (self.revisions, self.ir_drafts, self.pending_resolutions):
             history.settle()
-        self.version = version
+        self.__dict__["version"] = version  # the store's word: not to be validated
         self._mark(origin, version, keyed)
 
     def _mark(self, origin: str, version: int, keyed: KeyedWrite | None) -> None:
