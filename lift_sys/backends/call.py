@@ -6,7 +6,7 @@ calls.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Generator
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
@@ -88,13 +88,13 @@ class Backend(Protocol):
 
 
 class AsyncBackend(Protocol):
-    """What carries calls to the data, as coroutines. Safe for use by many tasks of one loop."""
+    """What carries calls to the data, for asyncio. Safe for use by many tasks of one loop."""
 
     @property
     def origin(self) -> str:
         """Names the data: equal for two backends just where they surely reach the same data."""
 
-    def execute(self, call: Call[T], user: User) -> Coroutine[Any, Any, T]:
+    def execute(self, call: Call[T], user: User) -> Awaitable[T]:
         """Carry out `call` whole or not at all and return its answer."""
 
     async def close(self) -> None:
@@ -142,9 +142,7 @@ async def run_async(flow: Flow[T], backend: AsyncBackend, user: User) -> T:
             answer = await backend.execute(call, user)
 
 
-async def _outcome(
-    execution: Coroutine[Any, Any, T],
-) -> tuple[T, asyncio.CancelledError | None]:
+async def _outcome(execution: Awaitable[T]) -> tuple[T, asyncio.CancelledError | None]:
     """Await `execution` to its end, whatever happens; return also how the task was cancelled."""
     task = asyncio.ensure_future(execution)
     cancelled: asyncio.CancelledError | None = None

@@ -620,7 +620,7 @@ class TestUnderAnOpenStore:
         filled(path)
         with SQLiteSessionStore(path, timeout=30) as store:
             backend: Any = store._backend
-            with backend._write_turn, backend._opening:
+            with backend._writers._guard, backend._opening:
                 assert forked(lambda: store.create(PromptSession(session_id="child"))) == "child"
             assert store.get("child") is not None
 
