@@ -35,11 +35,12 @@ DEFAULT_TIMEOUT: Final = 10.0
 """For how many seconds a call waits for other writers before it gives up."""
 MAX_TIMEOUT: Final = 86_400.0
 """The longest such wait: a day, well inside what locks can count."""
-PAGE_BYTES: Final = 8192
-"""The file's page size: items of 2 KB share a page, where the default of 4096 wastes half.
+PAGE_BYTES: Final = 2048
+"""The file's page size: a commit writes whole pages, and a small change touches half a dozen.
 
-Only in a table with a rowid: one without puts all but the first 2,030 bytes of a row on pages of
-their own, which made files three times as large.
+An item of 2 KB has most of itself on a page of its own, where a page of 4096 would waste half. With
+8192 a session of 1,000 such items is read in three quarters of the time, and added to in a quarter
+more; items of more than 100 KB are written faster too, but they are few.
 """
 GROUP_SECONDS: Final = 0.02
 """After how long no further write is taken into a transaction: other processes write too."""
