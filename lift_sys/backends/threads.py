@@ -9,7 +9,7 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
-from lift_sys.backends.call import Backend, Call, User
+from lift_sys.backends.call import Backend, Call, Lasting, User
 from lift_sys.backends.errors import StoreClosedError
 from lift_sys.backends.forks import watch_forks
 from lift_sys.backends.groups import CarryOut, GroupBackend, Job
@@ -62,7 +62,7 @@ class _Awaited(NamedTuple):
 
     job: Job
     loop: asyncio.AbstractEventLoop
-    future: asyncio.Future[Any]
+    future: Lasting[Any]
 
 
 _Queue: TypeAlias = "SimpleQueue[_Awaited | None]"
@@ -82,10 +82,10 @@ class _Writer:
         self._ended: weakref.finalize[..., Any] | None = None
         self._closed = False
 
-    def settled(self, job: Job) -> asyncio.Future[Any]:
+    def settled(self, job: Job) -> Lasting[Any]:
         """Return a future of what comes of `job`."""
         loop = asyncio.get_running_loop()
-        future: asyncio.Future[Any] = loop.create_future()
+        future: Lasting[Any] = Lasting(loop=loop)
         with self._guard:
             if self._closed:
                 raise StoreClosedError("the store was closed; open a new one")
@@ -149,8 +149,6 @@ def _tell(settled: Sequence[_Awaited]) -> None:
 
 def _resolve(settled: Sequence[_Awaited]) -> None:
     for job, _, future in settled:
-        if future.done():  # cancelled
-            continue
         if job.error is None:
             future.set_result(job.answer)
         else:
