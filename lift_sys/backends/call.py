@@ -6,7 +6,7 @@ calls.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Generator
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
@@ -87,14 +87,25 @@ class Backend(Protocol):
         """Release what the backend opened. Further calls raise ``StoreClosedError``."""
 
 
+class Lasting(asyncio.Future[T]):
+    """What is going to come of something that nobody can call back.
+
+    A task that is cancelled while it awaits one is cancelled once the outcome is there.
+    """
+
+    def cancel(self, msg: Any = None) -> bool:  # noqa: ARG002  # as the base has it
+        """Refuse."""
+        return False
+
+
 class AsyncBackend(Protocol):
-    """What carries calls to the data, as coroutines. Safe for use by many tasks of one loop."""
+    """What carries calls to the data, for asyncio. Safe for use by many tasks of one loop."""
 
     @property
     def origin(self) -> str:
         """Names the data: equal for two backends just where they surely reach the same data."""
 
-    def execute(self, call: Call[T], user: User) -> Coroutine[Any, Any, T]:
+    def execute(self, call: Call[T], user: User) -> Awaitable[T]:
         """Carry out `call` whole or not at all and return its answer."""
 
     async def close(self) -> None:
@@ -142,17 +153,20 @@ async def run_async(flow: Flow[T], backend: AsyncBackend, user: User) -> T:
             answer = await backend.execute(call, user)
 
 
-async def _outcome(
-    execution: Coroutine[Any, Any, T],
-) -> tuple[T, asyncio.CancelledError | None]:
+async def _outcome(execution: Awaitable[T]) -> tuple[T, asyncio.CancelledError | None]:
     """Await `execution` to its end, whatever happens; return also how the task was cancelled."""
-    task = asyncio.ensure_future(execution)
+    future = asyncio.ensure_future(execution)
     cancelled: asyncio.CancelledError | None = None
-    while not task.done():
+    if isinstance(future, Lasting):
         try:
-            await asyncio.wait([task])
+            return await future, None  # which takes the loop a turn less than to wait for it
         except asyncio.CancelledError as error:
             cancelled = error
-    if cancelled is not None and (failure := task.exception()) is not None:
+    while not future.done():
+        try:
+            await asyncio.wait([future])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None and (failure := future.exception()) is not None:
         raise cancelled from failure
-    return task.result(), cancelled
+    return future.result(), cancelled

@@ -11,7 +11,13 @@ from pydantic_core import PydanticSerializationError, from_json, to_json
 from lift_sys.backends.call import Encoded, WriteKey
 from lift_sys.backends.errors import InvalidSessionError
 from lift_sys.backends.instants import format_instant, parse_instant
-from lift_sys.backends.json_values import check_json, check_model, check_text, freeze
+from lift_sys.backends.json_values import (
+    EMPTY_OBJECT,
+    check_json,
+    check_model,
+    check_text,
+    freeze,
+)
 from lift_sys.spec_sessions.models import (
     MAX_NAME_LENGTH,
     HoleResolution,
@@ -31,6 +37,7 @@ MAX_WRITE_BYTES: Final = 64 * 2**20
 """How large one write may be, as JSON in UTF-8."""
 
 M = TypeVar("M", bound=BaseModel)
+_NO_METADATA: Final[Encoded[dict[str, Any]]] = Encoded(EMPTY_OBJECT, b"{}")
 _STATUSES: Final = get_args(Status)
 _SOURCES: Final = get_args(Source)
 
@@ -50,8 +57,9 @@ def check_name(value: object, field: str) -> None:
     """Raise ``InvalidSessionError`` unless `value` can be an id or a key."""
     if isinstance(value, str):
         check_text(value, field)
-    if not is_name(value):
-        raise InvalidSessionError(f"{field}: must be text of 1 to {MAX_NAME_LENGTH} characters")
+        if 0 < len(value) <= MAX_NAME_LENGTH:
+            return
+    raise InvalidSessionError(f"{field}: must be text of 1 to {MAX_NAME_LENGTH} characters")
 
 
 def check_choice(value: object, choices: Sequence[str], field: str) -> None:
@@ -108,10 +116,13 @@ def encode_items(session: PromptSession, start: tuple[int, int, int] = (0, 0, 0)
 
 def check_write_size(headers: Sequence[Header], items: Sequence[Items]) -> None:
     """Raise ``InvalidSessionError`` where one write would be too large."""
-    size = sum(len(header.metadata.json) for header in headers)
+    size = 0
+    for header in headers:
+        size += len(header.metadata.json)
     for some in items:
         for kind in (some.revisions, some.drafts, some.resolutions):
-            size += sum(len(item.json) for item in kind)
+            for item in kind:
+                size += len(item.json)
     if size > MAX_WRITE_BYTES:
         raise InvalidSessionError(
             f"sessions: {size} bytes in one write, {MAX_WRITE_BYTES} are allowed; write in parts"
@@ -170,6 +181,8 @@ def _add(digest: "hashlib._Hash", part: object) -> None:
 def _encode_metadata(metadata: object) -> Encoded[dict[str, Any]]:
     if not isinstance(metadata, dict):
         raise InvalidSessionError("metadata: must be a JSON object (a dict)")
+    if type(metadata) is dict and not metadata:
+        return _NO_METADATA  # as most sessions have none
     check_json(metadata, "metadata")
     encoded = to_json(metadata)
     _check_size(encoded, "metadata")
@@ -177,6 +190,8 @@ def _encode_metadata(metadata: object) -> Encoded[dict[str, Any]]:
 
 
 def _encode_all(items: list[M], start: int, model: type[M], field: str) -> list[Encoded[M]]:
+    if start == len(items):
+        return []
     return [
         _encode_item(item, model, f"{field}[{number}]")
         for number, item in enumerate(items[start:], start)

@@ -18,8 +18,8 @@ Change: TypeAlias = tuple[int, T, T | None]
 """An index, the item that stood there, and what stands there now: None past the end."""
 
 
-def changes(current: "History[T]", stored: "History[T]", count: int) -> Iterator[Change[T]]:
-    """Yield where `current` differs from the first `count` items of `stored`, by index.
+def changes(current: "History[T]", stored: "History[T]", count: int) -> Iterable[Change[T]]:
+    """Return where `current` differs from the first `count` items of `stored`, by index.
 
     Args:
         current: the items as they are now; the same list as `stored`, unless it was replaced.
@@ -52,18 +52,20 @@ class History(list[T], Generic[T]):
         self._overwritten: dict[int, T] = {}
         self._before: tuple[T, ...] | None = None
 
-    def overwritten(self, count: int) -> Iterator["Change[T]"]:
-        """Yield the changes among the first `count` items since the list was made or settled.
+    def overwritten(self, count: int) -> Iterable["Change[T]"]:
+        """Return the changes among the first `count` items since the list was made or settled.
 
         Costs nothing where nothing but adding at the end was done.
         """
         if self._before is not None:
-            yield from _differences(self._before[:count], self)
-            return
+            return _differences(self._before[:count], self)
+        return self._replaced(count) if self._overwritten else ()
+
+    def _replaced(self, count: int) -> Iterator["Change[T]"]:
         for index in sorted(self._overwritten):
-            change = (index, self._overwritten[index], self[index])
-            if index < count and change[1] != change[2]:
-                yield change
+            old, new = self._overwritten[index], self[index]
+            if index < count and old != new:
+                yield index, old, new
 
     def front(self, count: int) -> list[T]:
         """Return the first `count` items as they were when the list was made or last settled."""

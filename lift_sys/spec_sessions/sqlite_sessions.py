@@ -4,9 +4,8 @@ An item is one row that holds its JSON text exactly as it was encoded.
 """
 
 import sqlite3
-from collections.abc import Iterator
 from datetime import datetime, timedelta
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, get_args
 
 from pydantic import BaseModel
 from pydantic_core import from_json, to_json
@@ -23,6 +22,7 @@ from lift_sys.spec_sessions.models import (
     PromptRevision,
     SessionSummary,
     Snapshot,
+    Status,
     preview_of,
 )
 from lift_sys.spec_sessions.records import (
@@ -69,7 +69,7 @@ _VERSION_1 = (
         unique (user_id, id)
     )
     """,
-    "create index sessions_latest on sessions (user_id, updated_at, id)",
+    # The only one, because every append moves its session in it: see _latest.
     "create index sessions_latest_of_status on sessions (user_id, status, updated_at, id)",
     """
     create table items (
@@ -97,6 +97,13 @@ _VERSION_1 = (
 _HEADER = "id, status, source, metadata, created_at, updated_at, finalized_at"
 _COUNTS = "revision_count, draft_count, resolution_count"
 _WHOLE = f"key, version, {_COUNTS}, {_HEADER}"
+# Without the id, which stays: the index of a column that is set is written anew, whatever is set.
+_REPLACE_HEADER = (
+    "update sessions set version = ?, preview = coalesce(?, preview),"
+    " revision_count = ?, draft_count = ?, resolution_count = ?,"
+    " status = ?, source = ?, metadata = ?, created_at = ?, updated_at = ?, finalized_at = ?"
+    " where key = ?"
+)
 
 _MODELS: Final[dict[int, type[BaseModel]]] = {
     _REVISIONS: PromptRevision,
@@ -145,18 +152,13 @@ def _update(
     row = _find(db, user_id, wanted.header.session_id)
     stored = None if row is None else rules.StoredState(row[1], _base(row))
     plan = rules.plan_update(stored, wanted, lambda: _stored_items(db, row))
-    assert row is not None  # noqa: S101  # plan_update raised otherwise
-    before = _base(row).counts
+    assert row is not None and stored is not None  # noqa: S101, PT018  # or plan_update raised
+    before = stored.base.counts
     _insert_items(db, row[0], before, plan.items)
     _apply(db, row[0], plan.applied)
     preview = None if before.revisions else _preview(plan.items)
-    header = ", ".join(f"{column} = ?" for column in _HEADER.split(", "))
-    counts = ", ".join(f"{column} = ?" for column in _COUNTS.split(", "))
-    db.execute(
-        f"update sessions set version = ?, preview = coalesce(?, preview), {counts}, {header}"  # noqa: S608
-        " where key = ?",
-        (plan.version, preview, *plan.counts.each(), *_header_row(wanted.header), row[0]),
-    )
+    _, *header = _header_row(wanted.header)
+    db.execute(_REPLACE_HEADER, (plan.version, preview, *plan.counts.each(), *header, row[0]))
     _record(db, user_id, "update_session", key, plan.version)
     return plan.version
 
@@ -183,22 +185,38 @@ def _delete(
 def _list(
     db: sqlite3.Connection, user_id: str, wanted: ListSessions, _: WriteKey | None
 ) -> list[SessionSummary]:
-    conditions, values = ["user_id = ?"], [user_id]
-    if wanted.status is not None:
-        conditions.append("status = ?")
-        values.append(wanted.status)
-    if wanted.source is not None:
-        conditions.append("source = ?")
-        values.append(wanted.source)
-    if wanted.after is not None:
-        conditions.append("(updated_at, id) < (?, ?)")
-        values += [format_instant(wanted.after.updated_at), wanted.after.session_id]
+    after = wanted.after
     rows = db.execute(
-        f"select preview, version, {_COUNTS}, {_HEADER} from sessions"  # noqa: S608
-        f" where {' and '.join(conditions)} order by updated_at desc, id desc limit ?",
-        (*values, wanted.limit),
+        _latest(wanted),
+        {
+            "user_id": user_id,
+            "source": wanted.source,
+            "updated_at": after and format_instant(after.updated_at),
+            "id": after and after.session_id,
+            "limit": wanted.limit,
+        },
     )
     return [_summary(row) for row in rows]
+
+
+def _latest(wanted: ListSessions) -> str:
+    """Return the query for the latest sessions of one status, or of all, merged as they come.
+
+    The index has the sessions of each status in the order of a list, so that the database reads
+    no more of them than the list has.
+    """
+    conditions = ["user_id = :user_id"]
+    if wanted.source is not None:
+        conditions.append("source = :source")
+    if wanted.after is not None:
+        conditions.append("(updated_at, id) < (:updated_at, :id)")
+    parts = [
+        f"select preview, version, {_COUNTS}, {_HEADER} from sessions"  # noqa: S608
+        f" where {' and '.join(conditions)} and status = '{status}'"
+        for status in get_args(Status)
+        if wanted.status in (None, status)
+    ]
+    return f"{' union all '.join(parts)} order by updated_at desc, id desc limit :limit"
 
 
 def _load(
@@ -305,17 +323,14 @@ def _apply(db: sqlite3.Connection, key: int, numbers: list[int]) -> None:
 
 
 def _insert_items(db: sqlite3.Connection, key: int | None, before: Counts, items: Items) -> None:
-    db.executemany(
-        "insert into items (session, kind, number, body) values (?, ?, ?, ?)",
-        _item_rows(key, before, items),
-    )
-
-
-def _item_rows(key: int | None, before: Counts, items: Items) -> Iterator[Row]:
     kinds: tuple[list[Encoded[Any]], ...] = (items.revisions, items.drafts, items.resolutions)
     for kind, count, some in zip(_MODELS, before.each(), kinds, strict=True):
         for number, item in enumerate(some, count + 1):
-            yield key, kind, number, item.json.decode()
+            # One by one: executemany takes several times as long for the one that there mostly is.
+            db.execute(
+                "insert into items (session, kind, number, body) values (?, ?, ?, ?)",
+                (key, kind, number, item.json.decode()),
+            )
 
 
 def _counts(items: Items) -> tuple[int, int, int]:

@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 
 from lift_sys.backends.call import Call, User
+from lift_sys.backends.instants import now
 from lift_sys.backends.sqlite import SQLiteBackend
 from lift_sys.spec_sessions import (
     AsyncSQLiteSessionStore,
@@ -35,7 +36,8 @@ from lift_sys.spec_sessions import (
     SQLiteSessionStore,
     StoreUnavailableError,
 )
-from lift_sys.spec_sessions.records import GetSession
+from lift_sys.spec_sessions.models import Source, Status
+from lift_sys.spec_sessions.records import GetSession, ListSessions, Position
 from lift_sys.spec_sessions.sqlite_sessions import LAYOUT
 from tests.integration.processes import NOBODY, forked, output, start, without_rights
 
@@ -618,7 +620,7 @@ class TestUnderAnOpenStore:
         filled(path)
         with SQLiteSessionStore(path, timeout=30) as store:
             backend: Any = store._backend
-            with backend._write_turn, backend._opening:
+            with backend._writers._guard, backend._opening:
                 assert forked(lambda: store.create(PromptSession(session_id="child"))) == "child"
             assert store.get("child") is not None
 
@@ -707,6 +709,25 @@ class TestUnderAnOpenStore:
                 assert len(await store.list_all()) == 3
 
         asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("source", [None, "code"])
+@pytest.mark.parametrize("status", [None, "abandoned"])
+@pytest.mark.parametrize("after", [None, Position(now(), "s")])
+def test_a_list_is_read_in_its_order_and_no_further_than_it_goes(
+    path: Path, status: Status | None, source: Source | None, after: Position | None
+) -> None:
+    filled(path)
+    asked: list[str] = []
+    with closing(SQLiteBackend(path, LAYOUT)) as backend, backend._connection() as connection:
+        connection.set_trace_callback(asked.append)
+        LAYOUT.handlers["list_sessions"](
+            connection, "local", ListSessions(status, source, 20, after), None
+        )
+        connection.set_trace_callback(None)
+        (query,) = asked
+        plan = [row[3] for row in connection.execute(f"explain query plan {query}")]
+    assert not [step for step in plan if "SCAN" in step or "B-TREE" in step]
 
 
 def test_the_file_is_the_owners_as_the_umask_says(path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lift_sys.backends.call import Call, Flow, User, run, run_async
+from lift_sys.backends.call import Call, Flow, Lasting, User, run, run_async
 
 USER = User("someone")
 
@@ -116,6 +116,26 @@ def test_async_carries_answers_results_and_errors() -> None:
     asyncio.run(scenario())
 
 
+class LastingBackend(AsyncBackend):
+    """The same, where the answer is not a coroutine's."""
+
+    def execute(self, call: Call[Any], user: User) -> Any:
+        lasting: Lasting[Any] = Lasting()
+        task = asyncio.ensure_future(self._execute(call, user))
+
+        def pass_on(task: asyncio.Task[Any]) -> None:
+            if error := task.exception():
+                lasting.set_exception(error)
+            else:
+                lasting.set_result(task.result())
+
+        task.add_done_callback(pass_on)
+        return lasting
+
+
+either = pytest.mark.parametrize("kind", [AsyncBackend, LastingBackend])
+
+
 async def cancelled_in(backend: AsyncBackend, flow: Flow[Any], times: int = 1) -> asyncio.Task[Any]:
     """Start the flow, cancel it in its first call, and let that call end."""
     task = asyncio.ensure_future(run_async(flow, backend, USER))
@@ -139,10 +159,13 @@ def test_a_cancelled_read_is_given_up_at_once() -> None:
     asyncio.run(scenario())
 
 
+@either
 @pytest.mark.parametrize("times", [1, 3])
-def test_a_cancelled_write_ends_first_and_nothing_follows_it(times: int) -> None:
+def test_a_cancelled_write_ends_first_and_nothing_follows_it(
+    kind: type[AsyncBackend], times: int
+) -> None:
     async def scenario() -> None:
-        backend = AsyncBackend()
+        backend = kind()
         seen: list[Any] = []
         task = await cancelled_in(backend, two_calls(seen, writes=True), times)
         assert task.cancelled()
@@ -151,12 +174,13 @@ def test_a_cancelled_write_ends_first_and_nothing_follows_it(times: int) -> None
     asyncio.run(scenario())
 
 
-def test_the_last_write_of_a_cancelled_task_reaches_the_flow() -> None:
+@either
+def test_the_last_write_of_a_cancelled_task_reaches_the_flow(kind: type[AsyncBackend]) -> None:
     def one(seen: list[Any]) -> Flow[None]:
         seen.append((yield call("only", writes=True)))
 
     async def scenario() -> None:
-        backend = AsyncBackend()
+        backend = kind()
         seen: list[Any] = []
         task = await cancelled_in(backend, one(seen))
         assert task.cancelled()
@@ -165,9 +189,12 @@ def test_the_last_write_of_a_cancelled_task_reaches_the_flow() -> None:
     asyncio.run(scenario())
 
 
-def test_a_cancelled_write_that_fails_is_a_cancellation_with_its_cause() -> None:
+@either
+def test_a_cancelled_write_that_fails_is_a_cancellation_with_its_cause(
+    kind: type[AsyncBackend],
+) -> None:
     async def scenario() -> None:
-        backend = AsyncBackend(first=OSError("disk"))
+        backend = kind(first=OSError("disk"))
         task = asyncio.ensure_future(run_async(two_calls([], writes=True), backend, USER))
         await backend.entered.wait()
         task.cancel()
@@ -180,9 +207,10 @@ def test_a_cancelled_write_that_fails_is_a_cancellation_with_its_cause() -> None
     asyncio.run(scenario())
 
 
-def test_a_timeout_round_a_write_is_a_timeout() -> None:
+@either
+def test_a_timeout_round_a_write_is_a_timeout(kind: type[AsyncBackend]) -> None:
     async def scenario() -> None:
-        backend = AsyncBackend()
+        backend = kind()
         asyncio.get_running_loop().call_later(0.02, backend.go.set)
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.001):

@@ -1,6 +1,7 @@
 """From models to what is stored: every limit at its edge, every message naming its field."""
 
 import math
+from collections import OrderedDict
 from datetime import datetime
 from typing import Any
 
@@ -119,6 +120,7 @@ def test_what_went_round_the_models_is_refused_too() -> None:
         ("status", "odd"),
         ("source", "odd"),
         ("metadata", []),
+        ("metadata", OrderedDict()),
         ("created_at", datetime(2026, 1, 1)),  # noqa: DTZ001
         ("updated_at", "x"),
         ("finalized_at", 5),
