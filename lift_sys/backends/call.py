@@ -155,13 +155,13 @@ async def run_async(flow: Flow[T], backend: AsyncBackend, user: User) -> T:
 
 async def _outcome(execution: Awaitable[T]) -> tuple[T, asyncio.CancelledError | None]:
     """Await `execution` to its end, whatever happens; return also how the task was cancelled."""
-    future = asyncio.ensure_future(execution)
     cancelled: asyncio.CancelledError | None = None
-    if isinstance(future, Lasting):
+    if isinstance(execution, Lasting):
         try:
-            return await future, None  # which takes the loop a turn less than to wait for it
+            return await execution, None  # which takes the loop a turn less than to wait for it
         except asyncio.CancelledError as error:
             cancelled = error
+    future = asyncio.ensure_future(execution)
     while not future.done():
         try:
             await asyncio.wait([future])

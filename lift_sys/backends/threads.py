@@ -6,7 +6,7 @@ import weakref
 from collections.abc import Awaitable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
 from lift_sys.backends.call import Backend, Call, Lasting, User
@@ -124,9 +124,8 @@ def _write(queue: _Queue, carry_out: CarryOut) -> None:
 def _wrote(queue: _Queue, carry_out: CarryOut) -> bool:
     """Carry out what waits, or the next to come; return whether there may be more to do."""
     taken = [queue.get()]
-    with suppress(Empty):
-        while True:
-            taken.append(queue.get_nowait())
+    while not queue.empty():  # nobody else takes from it
+        taken.append(queue.get())
     waiting = [awaited for awaited in taken if awaited is not None]
     while waiting:
         try:

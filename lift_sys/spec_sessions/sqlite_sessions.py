@@ -97,6 +97,10 @@ _VERSION_1 = (
 _HEADER = "id, status, source, metadata, created_at, updated_at, finalized_at"
 _COUNTS = "revision_count, draft_count, resolution_count"
 _WHOLE = f"key, version, {_COUNTS}, {_HEADER}"
+_FIND_STATE = (
+    f"select key, version, created_at, {_COUNTS} from sessions"  # noqa: S608
+    " where user_id = ? and id = ?"
+)
 # Without the id, which stays: the index of a column that is set is written anew, whatever is set.
 _REPLACE_HEADER = (
     "update sessions set version = ?, preview = coalesce(?, preview),"
@@ -147,18 +151,23 @@ def _update(
     db: sqlite3.Connection, user_id: str, wanted: UpdateSession, key: WriteKey | None
 ) -> int:
     if done := _replayed(db, user_id, "update_session", key):
-        version: int = done.result
-        return version
-    row = _find(db, user_id, wanted.header.session_id)
-    stored = None if row is None else rules.StoredState(row[1], _base(row))
-    plan = rules.plan_update(stored, wanted, lambda: _stored_items(db, row))
-    assert row is not None and stored is not None  # noqa: S101, PT018  # or plan_update raised
-    before = stored.base.counts
-    _insert_items(db, row[0], before, plan.items)
-    _apply(db, row[0], plan.applied)
+        replayed: int = done.result
+        return replayed
+    row = db.execute(_FIND_STATE, (user_id, wanted.header.session_id)).fetchone()
+    if row is None:
+        raise rules.not_found(wanted.header.session_id)
+    session, version, created_at, *counts = row
+    before = Counts(*counts)
+    plan = rules.plan_update(
+        rules.StoredState(version, Base(parse_instant(created_at), before)),
+        wanted,
+        lambda: _stored_items(db, session),
+    )
+    _insert_items(db, session, before, plan.items)
+    _apply(db, session, plan.applied)
     preview = None if before.revisions else _preview(plan.items)
     _, *header = _header_row(wanted.header)
-    db.execute(_REPLACE_HEADER, (plan.version, preview, *plan.counts.each(), *header, row[0]))
+    db.execute(_REPLACE_HEADER, (plan.version, preview, *plan.counts.each(), *header, session))
     _record(db, user_id, "update_session", key, plan.version)
     return plan.version
 
@@ -300,9 +309,8 @@ def _items(db: sqlite3.Connection, key: int, kind: int, start: int = 0) -> list[
     return [decode(body) for (body,) in rows]
 
 
-def _stored_items(db: sqlite3.Connection, row: Row | None) -> rules.StoredItems:
-    assert row is not None  # noqa: S101  # asked for only where something is stored
-    return rules.StoredItems(*(_items(db, row[0], kind) for kind in _MODELS))
+def _stored_items(db: sqlite3.Connection, key: int) -> rules.StoredItems:
+    return rules.StoredItems(*(_items(db, key, kind) for kind in _MODELS))
 
 
 def _resolution(db: sqlite3.Connection, key: int, number: int) -> HoleResolution:

@@ -4,7 +4,7 @@ import base64
 import copy
 import importlib
 import os
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Generic, Self, TypeVar
@@ -153,8 +153,8 @@ class _SyncStore(_Store[Backend]):
 class _AsyncStore(_Store[AsyncBackend]):
     """Implements ``AsyncSessionStore`` on an async backend."""
 
-    async def _run(self, flow: Flow[T]) -> T:
-        return await run_async(flow, self._backend, self._usable())
+    def _run(self, flow: Flow[T]) -> Coroutine[Any, Any, T]:
+        return run_async(flow, self._backend, self._usable())
 
     async def create(
         self, session: PromptSession, *, idempotency_key: str | WriteKey | None = None
