@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import threading
 import time
 from dataclasses import replace
 from typing import ClassVar
@@ -376,16 +377,21 @@ class AnswersWithNow(MemorySessions):
         return stored.version if stored else 1
 
 
+_SECOND_STEP = threading.Lock()
+
+
 @wrong("G8", "looks a key up and writes in two steps")
 class KeysInTwoSteps(Own):
     def create(self, session, *, idempotency_key=None):
         key = self.user_id, idempotency_key
-        if idempotency_key is not None and key not in self.shared:
+        looked_up = idempotency_key is None or key in self.shared
+        if not looked_up:
             time.sleep(0.02)  # long enough for another thread to come between
-            if key in self.shared:
+        with _SECOND_STEP:
+            if not looked_up and key in self.shared:
                 raise rules.taken(session.session_id)
-        done = super().create(session, idempotency_key=idempotency_key)
-        self.shared[key] = done
+            done = super().create(session, idempotency_key=idempotency_key)
+            self.shared[key] = done
         return done
 
 
