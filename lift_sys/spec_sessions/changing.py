@@ -1,7 +1,15 @@
 """Changing a stored session although others change it too: get, edit, update, and again."""
 
 from collections.abc import Callable
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
+
+from tenacity import (
+    AsyncRetrying,
+    Retrying,
+    retry_if_exception_type,
+    stop_after_attempt,
+    wait_random_exponential,
+)
 
 from lift_sys.backends.call import WriteKey
 from lift_sys.backends.errors import SessionConflictError, SessionNotFoundError
@@ -13,7 +21,14 @@ from lift_sys.spec_sessions.store import AsyncSessionStore, SessionStore
 T = TypeVar("T")
 
 ATTEMPTS: Final = 20
-"""How often an edit is made again because another writer came first."""
+"""How often an edit is made because another writer came first."""
+_POLICY: Final[dict[str, Any]] = {
+    "retry": retry_if_exception_type(SessionConflictError),
+    "stop": stop_after_attempt(ATTEMPTS),
+    # Of those who lost together only one wins the next time, unless they come one by one.
+    "wait": wait_random_exponential(multiplier=0.002, max=0.25),
+    "reraise": True,
+}
 
 
 def change(
@@ -41,23 +56,19 @@ def change(
         SessionNotFoundError: there is no such session.
         SessionConflictError: others came first, twenty times in a row.
     """
-    session = store.get(session_id)
-    if session is None:
-        raise rules.not_found(session_id)
-    attempt = 0
-    while True:
-        attempt += 1
+    session: PromptSession | None = None
+
+    def once() -> tuple[PromptSession, T]:
+        nonlocal session
+        session = store.get(session_id) if session is None else store.refresh(session)
+        if session is None:
+            raise rules.not_found(session_id)
         result = edit(session)
-        if not when(result):
-            return session, result
-        try:
+        if when(result):
             store.update(session, idempotency_key=idempotency_key)
-        except SessionConflictError:
-            if attempt == ATTEMPTS:
-                raise
-            session = store.refresh(session)
-        else:
-            return session, result
+        return session, result
+
+    return Retrying(**_POLICY)(once)
 
 
 async def change_async(
@@ -69,23 +80,19 @@ async def change_async(
     idempotency_key: str | WriteKey | None = None,
 ) -> tuple[PromptSession, T]:
     """Change a session as ``change`` does, on an async store."""
-    session = await store.get(session_id)
-    if session is None:
-        raise rules.not_found(session_id)
-    attempt = 0
-    while True:
-        attempt += 1
+    session: PromptSession | None = None
+
+    async def once() -> tuple[PromptSession, T]:
+        nonlocal session
+        session = await (store.get(session_id) if session is None else store.refresh(session))
+        if session is None:
+            raise rules.not_found(session_id)
         result = edit(session)
-        if not when(result):
-            return session, result
-        try:
+        if when(result):
             await store.update(session, idempotency_key=idempotency_key)
-        except SessionConflictError:
-            if attempt == ATTEMPTS:
-                raise
-            session = await store.refresh(session)
-        else:
-            return session, result
+        return session, result
+
+    return await AsyncRetrying(**_POLICY)(once)
 
 
 async def written_before(store: AsyncSessionStore, session_id: str, key: WriteKey) -> int | None:

@@ -20,9 +20,10 @@ from lift_sys.spec_sessions import (
     PostgresSessionStore,
     PromptRevision,
     PromptSession,
-    SessionConflictError,
     SQLiteSessionStore,
     SupabaseSessionStore,
+    change,
+    change_async,
 )
 from tests.benchmarks.measure import Act, settled
 from tests.benchmarks.sizes import schema_bytes, sqlite_bytes
@@ -147,29 +148,8 @@ class Ours(Subject):
 
     async def contend(self, session: str, text: str) -> Act:
         session_id, revision = self._sessions[session].session_id, turn(text)
-        return lambda: self._insist(session_id, revision)
-
-    def _insist(self, session_id: str, revision: PromptRevision) -> Any:
-        if not self.blocking:
-            return self._insist_async(session_id, revision)
-        session = self._store.get(session_id)
-        while True:
-            session.add_revision(revision)
-            try:
-                return self._store.update(session)
-            except SessionConflictError:
-                session = self._store.refresh(session)
-
-    async def _insist_async(self, session_id: str, revision: PromptRevision) -> None:
-        session = await self._store.get(session_id)
-        while True:
-            session.add_revision(revision)
-            try:
-                await self._store.update(session)
-            except SessionConflictError:
-                session = await self._store.refresh(session)
-            else:
-                return
+        changing: Any = change if self.blocking else change_async
+        return lambda: changing(self._store, session_id, lambda held: held.add_revision(revision))
 
     async def stored_bytes(self) -> int:
         if self._size is None:
