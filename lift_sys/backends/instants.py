@@ -32,7 +32,7 @@ def parse_instant(value: Any) -> datetime:
     if isinstance(value, str):
         value = _parse_text(value)
     if not isinstance(value, datetime):
-        raise ValueError("must be an aware datetime or ISO 8601 text with an offset")  # noqa: TRY004
+        raise ValueError("must be an aware datetime or ISO 8601 text with an offset")  # noqa: TRY004  # pydantic reports no TypeError
     if value.tzinfo is UTC and type(value) is datetime:
         return value
     if value.utcoffset() is None:

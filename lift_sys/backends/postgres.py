@@ -85,7 +85,7 @@ class _Settings:
         self.schema = schema
         self.budget = budget
         self.prepares = True
-        self._identify = _identify(ROLE if row_security else "none")
+        self._role = ROLE if row_security else "none"
         self._function = cache(self._new_function)
         place = [parts.get(name) or "" for name in ("host", "hostaddr", "port", "dbname")]
         self.origin = f"postgresql:{':'.join(map(str, place))}:{schema}"
@@ -103,7 +103,7 @@ class _Settings:
             parameters.append(key_json(call))
         claims = to_json({"sub": user.user_id, "role": ROLE})
         return [
-            (self._identify, [claims]),
+            (_identify(self._role, STATEMENT_SECONDS), [claims]),
             (self._function(call.name, len(parameters)), parameters),
         ]
 
@@ -285,13 +285,17 @@ class AsyncPostgresBackend:
             raise self._settings.unreached(error) from error
 
 
-def _identify(role: str) -> Statement:
-    """Return the statement that takes a role, and the claims in $1, until the transaction ends."""
+@cache
+def _identify(role: str, seconds: float) -> Statement:
+    """Return the statement that takes a role, the claims in $1 and a limit for a statement.
+
+    All until the transaction ends.
+    """
     return Statement(
         "lift_sys identify",
         f"select pg_catalog.set_config('role', '{role}', true), "
         "pg_catalog.set_config('request.jwt.claims', $1, true), "
-        f"pg_catalog.set_config('statement_timeout', '{STATEMENT_SECONDS * 1000:.0f}', true)",
+        f"pg_catalog.set_config('statement_timeout', '{seconds * 1000:.0f}', true)",
     )
 
 

@@ -177,7 +177,7 @@ def on_store(command: Callable[..., None]) -> Callable[..., None]:
         Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
         for name, annotation, default in _TARGET_OPTIONS
     )
-    with_options.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    with_options.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # typer reads it
     with_options.__annotations__ = {p.name: p.annotation for p in parameters}
     return with_options
 
